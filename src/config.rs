@@ -1,0 +1,355 @@
+//! The host's configuration: `config.toml`, or the defaults where there is none.
+//!
+//! The shipped file (`packaging/config.toml`) shows every key with its default and is the
+//! reference; a test holds the two together.
+
+use crate::{
+    error::{Doing, Error, Result, refuse},
+    lease::Lease,
+    link::{InterfaceName, Mac},
+};
+use ipnetwork::{Ipv4Network, Ipv6Network};
+use serde::Deserialize;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+    time::Duration,
+};
+
+/// Where the configuration is, unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/oci-awsvpc-hook/config.toml";
+
+/// Everything that the host's owner can choose.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The time that a stage may take before it undoes what it did and fails, in seconds.
+    pub deadline_seconds: u64,
+    /// Which containers are ours.
+    pub detect: Detect,
+    /// The task's network interface.
+    pub eni: Eni,
+    /// The path to the credentials.
+    pub credentials: Credentials,
+    /// Where the log goes.
+    pub log: Log,
+}
+
+/// `[detect]`: a container is ours if this annotation has this value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Detect {
+    /// The annotation's key.
+    pub annotation: String,
+    /// The annotation's value.
+    pub value: String,
+}
+
+/// `[eni]`: the task's network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Eni {
+    /// How long to wait for an ENI that is not attached yet, in seconds.
+    pub attach_timeout_seconds: u64,
+    /// How long to wait for the links to be operationally up, in seconds.
+    pub link_up_timeout_seconds: u64,
+    /// How long poststop waits for the kernel to send the ENI home, in seconds.
+    pub return_timeout_seconds: u64,
+    /// Whether tasks are kept from the instance metadata service unless they say otherwise.
+    pub block_instance_metadata: bool,
+}
+
+/// `[credentials]`: the bridge that leads to the credentials endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Credentials {
+    /// The bridge on the instance.
+    pub bridge: InterfaceName,
+    /// The subnet on the bridge: one address a task.
+    pub subnet: Ipv4Network,
+    /// The bridge's own address.
+    pub gateway: Ipv4Addr,
+    /// Where the credentials are served.
+    pub endpoint: Ipv4Addr,
+    /// An IPv6 subnet on the bridge, where wanted.
+    pub ipv6_subnet: Option<Ipv6Network>,
+    /// The MTU of the bridge and of the veths on it, in bytes.
+    pub mtu: u32,
+    /// Whether tasks are kept apart on the bridge.
+    pub isolation: bool,
+}
+
+/// `[log]`: where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Log {
+    /// Which of the two.
+    pub target: LogTarget,
+    /// From which level on.
+    pub level: LogLevel,
+}
+
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogTarget {
+    /// The local syslog socket; stderr where there is none.
+    Syslog,
+    /// Standard error, which runtimes show only when a hook fails.
+    Stderr,
+    /// Both.
+    Both,
+}
+
+/// From which level on lines are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Failures.
+    Error,
+    /// And what the operator should look at.
+    Warn,
+    /// And one summary a call.
+    Info,
+    /// And every step.
+    Debug,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            // Below the 60 s that hooks.d gives us; the rest is for rolling back.
+            deadline_seconds: 45,
+            detect: Detect::default(),
+            eni: Eni::default(),
+            credentials: Credentials::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Detect {
+    /// What the ECS agent calls a task's pause container.
+    fn default() -> Self {
+        Self {
+            annotation: "com.amazonaws.ecs.container-name".to_owned(),
+            value: "~internal~ecs~pause".to_owned(),
+        }
+    }
+}
+
+impl Default for Eni {
+    fn default() -> Self {
+        Self {
+            attach_timeout_seconds: 30,
+            link_up_timeout_seconds: 5,
+            return_timeout_seconds: 10,
+            block_instance_metadata: true,
+        }
+    }
+}
+
+impl Default for Credentials {
+    /// The addresses and names that the ECS agent and its CNI plugins use.
+    fn default() -> Self {
+        let gateway = Ipv4Addr::new(169, 254, 172, 1);
+        Self {
+            bridge: InterfaceName::known("ecs-bridge".to_owned()),
+            subnet: Ipv4Network::new_checked(Ipv4Addr::new(169, 254, 172, 0), 22)
+                .unwrap_or(Ipv4Network::from(gateway)),
+            gateway,
+            endpoint: Ipv4Addr::new(169, 254, 170, 2),
+            ipv6_subnet: None,
+            mtu: 1500,
+            isolation: true,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { target: LogTarget::Syslog, level: LogLevel::Info }
+    }
+}
+
+impl From<LogLevel> for log::LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration from `path`; without one, from [`DEFAULT_PATH`], whose absence
+    /// means the defaults.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has an unknown key or a value that makes no sense.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let file = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let doing = || format!("reading {}", file.display());
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text).doing(doing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_none() => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// Parses and checks the text of a configuration.
+    ///
+    /// # Errors
+    /// It is not TOML, has an unknown key or a value that makes no sense.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| {
+                1 + text.bytes().take(span.start).filter(|&b| b == b'\n').count()
+            });
+            Error::Refused(format!("line {line}: {}", error.message()))
+        })?;
+        config.credentials.check()?;
+        Ok(config)
+    }
+
+    /// The time that a stage may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+}
+
+impl Credentials {
+    /// The bridge's MAC address: the one of its own address, as every task's is of its own. Fixed,
+    /// because a bridge that is left to choose takes the lowest of its ports' and changes it with
+    /// them, and then every task's neighbour entry for the gateway is wrong.
+    #[must_use]
+    pub fn bridge_mac(&self) -> Mac {
+        Mac::of_address(self.gateway)
+    }
+
+    /// The IPv6 address that goes with an IPv4 address of the subnet: as far into its subnet as
+    /// that is into its own.
+    #[must_use]
+    pub fn ipv6_of(&self, address: Ipv4Addr) -> Option<Ipv6Addr> {
+        let offset = u32::from(address).checked_sub(self.subnet.network().into())?;
+        let base = u128::from(self.ipv6_subnet?.network());
+        Some((base + u128::from(offset)).into())
+    }
+
+    /// The bridge's own addresses.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<IpAddr> {
+        let v6 = self.ipv6_of(self.gateway).map(IpAddr::V6);
+        [Some(IpAddr::V4(self.gateway)), v6].into_iter().flatten().collect()
+    }
+
+    /// The addresses that a lease stands for.
+    #[must_use]
+    pub fn addresses(&self, lease: Lease) -> Vec<IpAddr> {
+        let v6 = self.ipv6_of(lease.address()).map(IpAddr::V6);
+        [Some(IpAddr::V4(lease.address())), v6].into_iter().flatten().collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        let subnet = self.subnet;
+        if !(8..=30).contains(&subnet.prefix()) || subnet.ip() != subnet.network() {
+            return refuse(format!(
+                "credentials.subnet {subnet}: must be a network of /8 to /30, such as 169.254.172.0/22"
+            ));
+        }
+        let gateway = self.gateway;
+        if !subnet.contains(gateway) || [subnet.network(), subnet.broadcast()].contains(&gateway) {
+            return refuse(format!(
+                "credentials.gateway {gateway}: must be a host address of credentials.subnet {subnet}"
+            ));
+        }
+        if subnet.contains(self.endpoint) {
+            return refuse(format!(
+                "credentials.endpoint {}: must lie outside credentials.subnet {subnet}",
+                self.endpoint
+            ));
+        }
+        match self.ipv6_subnet {
+            Some(six) if six.ip() != six.network() || 128 - six.prefix() < 32 - subnet.prefix() => {
+                refuse(format!(
+                    "credentials.ipv6-subnet {six}: must be a network at least as large as \
+                     credentials.subnet {subnet}"
+                ))
+            }
+            _ if !(1280..=65535).contains(&self.mtu) => {
+                refuse(format!("credentials.mtu {}: must be 1280 to 65535 bytes", self.mtu))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../packaging/config.toml");
+
+    #[test]
+    fn the_shipped_file_shows_every_default() {
+        assert_eq!(Config::parse(SHIPPED).expect("valid"), Config::default());
+        let shown: String = SHIPPED
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n")
+            .filter(|line| !line.starts_with("ipv6-subnet"))
+            .collect();
+        assert_eq!(Config::parse(&shown).expect("valid"), Config::default());
+        let keys = |table: &toml::Table| -> usize {
+            table.values().map(|v| v.as_table().map_or(1, toml::Table::len)).sum()
+        };
+        let table: toml::Table = shown.parse().expect("TOML");
+        assert_eq!(keys(&table), 1 + 2 + 4 + 6 + 2, "a key is not shown, or not counted here");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = Config::parse("[eni]\n\natach-timeout-seconds = 3\n").expect_err("unknown");
+        assert!(
+            error.line().starts_with("line 3: unknown field `atach-timeout-seconds`"),
+            "{}",
+            error.line()
+        );
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_named() {
+        for (text, named) in [
+            ("subnet = \"169.254.172.0/31\"", "credentials.subnet"),
+            ("subnet = \"169.254.172.9/22\"", "credentials.subnet"),
+            ("gateway = \"10.0.0.1\"", "credentials.gateway"),
+            ("gateway = \"169.254.175.255\"", "credentials.gateway"),
+            ("endpoint = \"169.254.172.2\"", "credentials.endpoint"),
+            ("ipv6-subnet = \"fd00:ec::/120\"", "credentials.ipv6-subnet"),
+            ("mtu = 600", "credentials.mtu"),
+            ("bridge = \"a/b\"", "not a name"),
+        ] {
+            let error = Config::parse(&format!("[credentials]\n{text}\n")).expect_err(text);
+            assert!(error.line().contains(named), "{}", error.line());
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_as_far_in_as_its_ipv4_address() {
+        let config = Config::parse("[credentials]\nipv6-subnet = \"fd00:ec::/64\"").expect("valid");
+        let address = Ipv4Addr::new(169, 254, 173, 4);
+        let six = config.credentials.ipv6_of(address);
+        assert_eq!(six, "fd00:ec::104".parse().ok());
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_exist() {
+        assert!(Config::load(Some(Path::new("/nonexistent/config.toml"))).is_err());
+    }
+}

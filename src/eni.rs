@@ -1,0 +1,122 @@
+//! The ENI's journey: into the task's namespace, out of it, and what it takes to be as it was.
+
+use crate::{
+    error::{Doing, Result},
+    link::{InterfaceName, Link},
+    netlink::{Answer, LinkChange, Netlink},
+    netns::Netns,
+    tag::Tag,
+};
+
+/// A name that the kernel completes with the first free number: what it calls physical interfaces
+/// itself whose name is taken when they come home.
+const ANY_NAME: &str = "dev%d";
+
+/// Moves the ENI into the task's namespace under its name there.
+///
+/// # Errors
+/// The kernel's. The ENI may be in the namespace all the same: see [`Netlink::move_link`].
+pub async fn move_in(
+    instance: &Netlink,
+    index: u32,
+    task: &Netns,
+    inside: &InterfaceName,
+    mtu: Option<u32>,
+) -> Answer<()> {
+    let name = Some(inside.to_string());
+    let change = LinkChange { name, mtu, ..LinkChange::default() };
+    instance.move_link(index, task, &change).await
+}
+
+/// Moves the ENI out of the task's namespace, to the instance: under its own name if that is free,
+/// else under any. False: it is not in the namespace.
+///
+/// # Errors
+/// The kernel's.
+pub async fn move_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bool> {
+    let Some(link) = find(task, home).await? else {
+        return Ok(false);
+    };
+    let doing = || format!("moving ENI {} ({}) out of the task", home.eni, link.name);
+    let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
+    match task.move_link(link.index, instance, &named(home.name.as_str())).await {
+        // The name is taken on the instance. Where the name inside is free there, it has moved.
+        Err(error) if error.is_exists() => {
+            if find(task, home).await?.is_some() {
+                task.move_link(link.index, instance, &named(ANY_NAME)).await.doing(doing)?;
+            }
+        }
+        moved => moved.doing(doing)?,
+    }
+    Ok(true)
+}
+
+/// Makes the ENI on the instance what it was before: its name, MTU and MAC address, no address, no
+/// label, and switched on only if `up`. Gives its name, or `None` if it is not on the instance.
+///
+/// # Errors
+/// The kernel's.
+pub async fn restore(instance: &Netlink, home: &Tag, up: bool) -> Result<Option<String>> {
+    let Some(link) = find(instance, home).await? else {
+        return Ok(None);
+    };
+    let doing = || format!("restoring ENI {} ({}) on the instance", home.eni, link.name);
+    let renamed = link.name != home.name.as_str();
+    if link.up && (renamed || !up) {
+        // Kernels before 6.2 do not rename a link that is up.
+        let down = LinkChange { up: Some(false), ..LinkChange::default() };
+        instance.change_link(link.index, &down).await.doing(doing)?;
+    }
+    for address in instance.addresses(link.index).await.doing(doing)? {
+        match instance.delete_address(link.index, address).await {
+            Err(error) if !error.is_absent() => return Err(error).doing(doing),
+            _ => {}
+        }
+    }
+    let change = LinkChange {
+        name: renamed.then(|| home.name.to_string()),
+        mtu: (link.mtu != home.mtu && link.accepts_mtu(home.mtu)).then_some(home.mtu),
+        mac: (link.mac != Some(home.eni)).then_some(home.eni),
+        alias: link.alias.is_some().then(String::new),
+        up: up.then_some(true),
+    };
+    let name = match instance.change_link(link.index, &change).await {
+        Err(error) if error.is_exists() && renamed => {
+            let change = LinkChange { name: None, ..change };
+            instance.change_link(link.index, &change).await.doing(doing)?;
+            log::warn!(
+                "ENI {} came home as {}: its own name, {}, is taken by another interface",
+                home.eni,
+                link.name,
+                home.name
+            );
+            link.name.clone()
+        }
+        changed => changed.doing(doing).map(|()| home.name.to_string())?,
+    };
+    Ok(Some(name))
+}
+
+/// Takes our label off the ENI, if it is on the instance.
+///
+/// # Errors
+/// The kernel's.
+pub async fn untag(instance: &Netlink, home: &Tag) -> Result<()> {
+    if let Some(link) = find(instance, home).await?
+        && link.alias.is_some()
+    {
+        let change = LinkChange { alias: Some(String::new()), ..LinkChange::default() };
+        let doing = || format!("taking the label off ENI {} ({})", home.eni, link.name);
+        instance.change_link(link.index, &change).await.doing(doing)?;
+    }
+    Ok(())
+}
+
+/// The ENI among a namespace's links: by its MAC address, or by its label where a task changed that
+/// and the driver reports no permanent one.
+async fn find(netlink: &Netlink, home: &Tag) -> Result<Option<Link>> {
+    let links = netlink.links().await.doing(|| "listing links")?;
+    let labelled = |link: &Link| link.alias.as_deref().and_then(Tag::parse).as_ref() == Some(home);
+    let found = links.iter().find(|link| link.is(home.eni));
+    Ok(found.or_else(|| links.iter().find(|link| labelled(link))).cloned())
+}

@@ -1,0 +1,209 @@
+//! The steps that are more than one request: look, compare, wait.
+
+use crate::{
+    error::{Doing, Error, Result, refuse},
+    kernel::{Applied, Kernel, Outcome, changed, ensured},
+    lease::Lease,
+    link::{InterfaceName, Mac},
+    netlink::{Answer, KernelError, LinkChange, Monitor, PortFlags, Veth},
+    step::{Route, Side},
+    tag::Tag,
+};
+use ipnetwork::IpNetwork;
+use std::{fs, net::IpAddr, time::Instant};
+
+impl Kernel {
+    /// The bridge, made by us or, in the same moment, by another hook.
+    pub(crate) async fn ensure_bridge(
+        &self,
+        name: &InterfaceName,
+        mac: Mac,
+        mtu: u32,
+    ) -> Outcome<Applied> {
+        let added = self.instance.add_bridge(name, mac, mtu).await;
+        if added.as_ref().is_err_and(KernelError::is_exists) {
+            let link = self.instance.link(name).await?;
+            if link.is_none_or(|link| link.kind.as_deref() != Some("bridge")) {
+                return refuse(format!("{name} is there, but not a bridge")).map_err(Into::into);
+            }
+        }
+        ensured(added)
+    }
+
+    /// The task's veth. Its name is the lease, so EEXIST means that another task was faster.
+    pub(crate) async fn create_veth(
+        &self,
+        lease: Lease,
+        bridge: &InterfaceName,
+        inside: &InterfaceName,
+        mtu: u32,
+    ) -> Outcome<Applied> {
+        let (name, netns) = (&lease.link_name(), &self.task_ns);
+        let bridge = self.instance.index(bridge).await?;
+        let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
+        match self.instance.add_veth(&veth).await {
+            Err(error) if error.is_exists() && self.instance.link(name).await?.is_some() => {
+                Err(Error::LeaseTaken(lease).into())
+            }
+            added => changed(added),
+        }
+    }
+
+    pub(crate) async fn configure_port(
+        &self,
+        lease: Lease,
+        tag: &Tag,
+        isolated: bool,
+    ) -> Outcome<Applied> {
+        let index = self.instance.index(&lease.link_name()).await?;
+        let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
+        changed(self.instance.configure_port(index, &tag.to_string(), flags).await)
+    }
+
+    pub(crate) async fn ensure_fdb_entry(&self, lease: Lease) -> Outcome<Applied> {
+        let index = self.instance.index(&lease.link_name()).await?;
+        ensured(self.instance.add_fdb_entry(index, lease.mac()).await)
+    }
+
+    pub(crate) async fn ensure_address(
+        &self,
+        side: Side,
+        link: &InterfaceName,
+        address: IpNetwork,
+        subnet_route: bool,
+    ) -> Outcome<Applied> {
+        let (netlink, _) = self.side(side);
+        let index = netlink.index(link).await?;
+        let added = netlink.add_address(index, address, subnet_route).await;
+        if added.as_ref().is_err_and(KernelError::is_exists)
+            && !netlink.addresses(index).await?.contains(&address)
+        {
+            return refuse("it is there with another prefix").map_err(Into::into);
+        }
+        ensured(added)
+    }
+
+    pub(crate) async fn delete_address(
+        &self,
+        side: Side,
+        link: &InterfaceName,
+        address: IpNetwork,
+    ) -> Answer<()> {
+        let (netlink, _) = self.side(side);
+        netlink.delete_address(netlink.index(link).await?, address).await
+    }
+
+    pub(crate) async fn ensure_route(&self, route: &Route) -> Outcome<Applied> {
+        let index = self.index_of(route).await?;
+        let added = self.task.add_route(route, index).await;
+        if added.as_ref().is_err_and(KernelError::is_exists)
+            && !self.task.has_route(route, index).await?
+        {
+            return refuse("another route to the same destination is there").map_err(Into::into);
+        }
+        ensured(added)
+    }
+
+    pub(crate) async fn delete_route(&self, route: &Route) -> Answer<()> {
+        let index = self.index_of(route).await?;
+        self.task.delete_route(route, index).await
+    }
+
+    async fn index_of(&self, route: &Route) -> Answer<Option<u32>> {
+        Ok(match route {
+            Route::Link { link, .. } | Route::Via { link, .. } => {
+                Some(self.task.index(link).await?)
+            }
+            Route::Blackhole { .. } => None,
+        })
+    }
+
+    /// A neighbour's MAC address follows from its address, so one that is there is replaced, and
+    /// that is no change that would have to be undone.
+    pub(crate) async fn ensure_neighbour(
+        &self,
+        side: Side,
+        link: &InterfaceName,
+        address: IpAddr,
+        mac: Mac,
+    ) -> Outcome<Applied> {
+        let (netlink, _) = self.side(side);
+        let index = netlink.index(link).await?;
+        let added = netlink.add_neighbour(index, address, mac, false).await;
+        if added.as_ref().is_err_and(KernelError::is_exists) {
+            netlink.add_neighbour(index, address, mac, true).await?;
+        }
+        ensured(added)
+    }
+
+    pub(crate) async fn delete_neighbour(
+        &self,
+        side: Side,
+        link: &InterfaceName,
+        address: IpAddr,
+    ) -> Answer<()> {
+        let (netlink, _) = self.side(side);
+        netlink.delete_neighbour(netlink.index(link).await?, address).await
+    }
+
+    pub(crate) async fn change(
+        &self,
+        side: Side,
+        link: &InterfaceName,
+        change: &LinkChange,
+    ) -> Outcome<Applied> {
+        let (netlink, _) = self.side(side);
+        changed(netlink.change_link(netlink.index(link).await?, change).await)
+    }
+
+    pub(crate) async fn delete_veth(&self, name: InterfaceName) -> Answer<()> {
+        self.instance.delete_link(self.instance.index(&name).await?).await
+    }
+
+    /// `/proc/sys/net` shows the namespace of the thread that opens it.
+    pub(crate) fn ensure_ipv6_option(
+        &self,
+        link: &InterfaceName,
+        option: &str,
+        value: &str,
+    ) -> Outcome<Applied> {
+        let path = format!("/proc/sys/net/ipv6/conf/{link}/{option}");
+        let ensure = || -> Result<Applied> {
+            if fs::read_to_string(&path).doing(|| format!("reading {path}"))?.trim() == value {
+                return Ok(Applied::Already);
+            }
+            fs::write(&path, value).doing(|| format!("writing {path}"))?;
+            Ok(Applied::Changed)
+        };
+        Ok(self.task_ns.within(ensure)?)
+    }
+
+    /// Waits until frames flow over a link. Nothing is subscribed to where they do already.
+    pub(crate) async fn await_running(
+        &self,
+        side: Side,
+        name: &InterfaceName,
+        deadline: Instant,
+    ) -> Outcome<Applied> {
+        let (netlink, netns) = self.side(side);
+        let running = async || -> Outcome<bool> {
+            let link = netlink.link(name).await?;
+            Ok(link.ok_or_else(|| Error::Refused("it is gone".to_owned()))?.running)
+        };
+        if running().await? {
+            return Ok(Applied::Already);
+        }
+        let mut monitor = Monitor::within(netns)?;
+        let limit = deadline.min(Instant::now() + self.link_up_timeout);
+        while !running().await? {
+            if tokio::time::timeout_at(limit.into(), monitor.changed()).await.is_err() {
+                return refuse(format!(
+                    "it has no carrier after {:.0?} (link-up-timeout-seconds in config.toml)",
+                    self.link_up_timeout
+                ))
+                .map_err(Into::into);
+            }
+        }
+        Ok(Applied::Already)
+    }
+}

@@ -1,0 +1,172 @@
+//! One step made to happen, and undone: which request to the kernel each step is.
+
+use crate::{
+    eni,
+    error::{Cause, Doing, Result},
+    netlink::{Answer, LinkChange, Netlink},
+    netns::Netns,
+    step::{Side, Step},
+    tag::Tag,
+};
+use std::time::{Duration, Instant};
+
+/// The two namespaces that a task lives in, and a routing socket in each.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The instance's namespace.
+    pub instance_ns: Netns,
+    /// A socket in it.
+    pub instance: Netlink,
+    /// The task's namespace.
+    pub task_ns: Netns,
+    /// A socket in it.
+    pub task: Netlink,
+    /// How long to wait for one link to be operationally up.
+    pub link_up_timeout: Duration,
+}
+
+/// What applying a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It made the change.
+    Changed,
+    /// It was so already.
+    Already,
+}
+
+/// The result of something that the kernel refused, or that we did.
+pub type Outcome<T> = Result<T, Cause>;
+
+impl Kernel {
+    /// Opens both sides: ours and the task's.
+    ///
+    /// # Errors
+    /// A namespace cannot be entered, or the kernel does not give us a socket.
+    pub fn open(instance_ns: Netns, task_ns: Netns, link_up_timeout: Duration) -> Result<Self> {
+        let (instance, task) = (Netlink::here()?, Netlink::within(&task_ns)?);
+        Ok(Self { instance_ns, instance, task_ns, task, link_up_timeout })
+    }
+
+    /// The socket and the namespace of one side.
+    pub(crate) fn side(&self, side: Side) -> (&Netlink, &Netns) {
+        match side {
+            Side::Instance => (&self.instance, &self.instance_ns),
+            Side::Task => (&self.task, &self.task_ns),
+        }
+    }
+
+    /// Ensures one step: what is so already is fine, the same thing in another form is an error,
+    /// and a step that fails has changed nothing. `deadline` limits how long it may wait.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or our own.
+    pub async fn apply(&self, step: &Step, deadline: Instant) -> Outcome<Applied> {
+        match step {
+            Step::CreateBridge { bridge, mac, mtu } => self.ensure_bridge(bridge, *mac, *mtu).await,
+            Step::PinBridgeMac { bridge, mac } => {
+                let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
+                self.change(Side::Instance, bridge, &change).await
+            }
+            Step::CreateVeth { lease, bridge, inside, mtu } => {
+                self.create_veth(*lease, bridge, inside, *mtu).await
+            }
+            Step::ConfigurePort { lease, tag, isolated } => {
+                self.configure_port(*lease, tag, *isolated).await
+            }
+            Step::AddFdbEntry { lease } => self.ensure_fdb_entry(*lease).await,
+            Step::TagEni { index, tag } => {
+                let change = LinkChange { alias: Some(tag.to_string()), ..LinkChange::default() };
+                changed(self.instance.change_link(*index, &change).await)
+            }
+            Step::MoveIn { index, home, was_up, inside, mtu } => {
+                let moved = eni::move_in(&self.instance, *index, &self.task_ns, inside, *mtu).await;
+                if moved.is_err() {
+                    self.bring_home(home, *was_up).await?;
+                }
+                changed(moved)
+            }
+            Step::SetIpv6Option { link, option, value } => {
+                self.ensure_ipv6_option(link, option, value)
+            }
+            Step::AddAddress { side, link, address, subnet_route } => {
+                self.ensure_address(*side, link, *address, *subnet_route).await
+            }
+            Step::AddRoute { route } => self.ensure_route(route).await,
+            Step::AddNeighbour { side, link, address, mac } => {
+                self.ensure_neighbour(*side, link, *address, *mac).await
+            }
+            Step::SetUp { side, link } => self.change(*side, link, &switched(true)).await,
+            Step::AwaitRunning { side, link } => self.await_running(*side, link, deadline).await,
+        }
+    }
+
+    /// Undoes one step that [`Kernel::apply`] said it changed. What is gone already is fine.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn revert(&self, step: &Step) -> Outcome<()> {
+        match step {
+            Step::CreateVeth { lease, .. } => gone(self.delete_veth(lease.link_name()).await),
+            Step::TagEni { tag, .. } => Ok(eni::untag(&self.instance, tag).await?),
+            Step::MoveIn { home, was_up, .. } => Ok(self.bring_home(home, *was_up).await?),
+            Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
+                gone(self.delete_address(*side, link, *address).await)
+            }
+            Step::AddRoute { route } => gone(self.delete_route(route).await),
+            Step::AddNeighbour { side, link, address, .. } => {
+                gone(self.delete_neighbour(*side, link, *address).await)
+            }
+            Step::SetUp { side: side @ Side::Task, link } => {
+                let (netlink, _) = self.side(*side);
+                match netlink.link(link).await? {
+                    Some(link) => gone(netlink.change_link(link.index, &switched(false)).await),
+                    None => Ok(()),
+                }
+            }
+            // The bridge is the instance's, not the task's, and others may use it by now. The rest
+            // are properties of a link and go away with it.
+            Step::CreateBridge { .. }
+            | Step::PinBridgeMac { .. }
+            | Step::AddAddress { side: Side::Instance, .. }
+            | Step::SetUp { side: Side::Instance, .. }
+            | Step::ConfigurePort { .. }
+            | Step::AddFdbEntry { .. }
+            | Step::SetIpv6Option { .. }
+            | Step::AwaitRunning { .. } => Ok(()),
+        }
+    }
+
+    /// Moves the ENI out of the task, if it is in there, and makes it what it was.
+    async fn bring_home(&self, home: &Tag, up: bool) -> Result<()> {
+        if eni::move_out(&self.task, &self.instance_ns, home).await? {
+            eni::restore(&self.instance, home, up).await.doing(|| "after the move")?;
+        }
+        Ok(())
+    }
+}
+
+/// A change that is always one.
+pub(crate) fn changed(answer: Answer<()>) -> Outcome<Applied> {
+    answer.map(|()| Applied::Changed).map_err(Cause::from)
+}
+
+/// A change that may have been made already.
+pub(crate) fn ensured(answer: Answer<()>) -> Outcome<Applied> {
+    match answer {
+        Err(error) if error.is_exists() => Ok(Applied::Already),
+        answer => changed(answer),
+    }
+}
+
+/// The removal of something that may be gone already.
+fn gone(answer: Answer<()>) -> Outcome<()> {
+    match answer {
+        Err(error) if !error.is_absent() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A link switched on or off.
+fn switched(up: bool) -> LinkChange {
+    LinkChange { up: Some(up), ..LinkChange::default() }
+}

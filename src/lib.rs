@@ -1,0 +1,117 @@
+//! Gives a container the Amazon ECS *awsvpc* task network with nothing but an OCI hook.
+//!
+//! ```text
+//!        instance's namespace                │        task's namespace
+//!                                            │        (pause container, joined by all others)
+//!  eth0 ── the instance's own network        │
+//!  eth1 ─────────── the ENI moves ───────────┼──▶ eth0       10.0.0.5/24, default via 10.0.0.1
+//!                                            │
+//!  ecs-bridge 169.254.172.1/22               │
+//!    └─ ecsa9feac0c ═════════ veth ══════════╪══  ecs-eth0   169.254.172.12/22
+//!         169.254.170.2 (the credentials)    │               169.254.170.2 via 169.254.172.1
+//! ```
+//!
+//! Two ideas shape the code.
+//!
+//! **The kernel is the database.** There is no state file, no lease database, no daemon and no lock.
+//! What must be remembered is written on the kernel object that it describes, so it lives and dies
+//! with it: a task's link-local address is the *name* of its veth ([`lease`]); whose the veth and
+//! the ENI are, and what the ENI was called, stands in their *aliases* ([`tag`]). After any crash,
+//! the next call reads from the kernel what is so.
+//!
+//! **One list of reversible steps.** [`plan`] decides, from what the task wants ([`task`]) and what
+//! the kernel shows ([`snapshot`]), on a list of [`step`]s; it is pure. [`transact`] makes them
+//! happen in order, or undoes them in reverse.
+//!
+//! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`] or [`teardown`] → [`plan`] →
+//! [`transact`] → [`kernel`] → [`netlink`], [`netns`].
+
+pub mod cli;
+pub mod config;
+pub mod eni;
+mod ensure;
+pub mod error;
+pub mod kernel;
+pub mod lease;
+pub mod link;
+pub mod logging;
+pub mod netlink;
+pub mod netns;
+pub mod oci;
+pub mod plan;
+pub mod setup;
+pub mod snapshot;
+pub mod step;
+pub mod tag;
+pub mod task;
+pub mod teardown;
+pub mod transact;
+
+use cli::{Cli, Stage};
+use config::Config;
+use error::{Doing, Result};
+use oci::{Annotations, Container};
+use std::io::Read;
+use task::Task;
+
+/// Does what the runtime calls us for at one stage.
+///
+/// # Errors
+/// It could not be done. At `prestart`, nothing has changed then.
+pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
+    let container = Container::read(stdin)?;
+    let doing = || format!("container {}", container.id);
+    let config = Config::load(cli.config.as_deref());
+    if config.is_err() && !could_be_ours(&container) {
+        return Ok(());
+    }
+    let config = config?;
+    match cli.stage {
+        Stage::Prestart | Stage::CreateRuntime => prestart(cli, &container, &config).doing(doing),
+        Stage::Poststop => poststop(cli, &container, &config).doing(doing),
+    }
+}
+
+fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
+    let annotations = container.annotations(&config.detect.annotation)?;
+    let Some(task) = Task::from_annotations(&annotations, &config.detect, &config.eni)? else {
+        return Ok(());
+    };
+    logging::open(config.log, cli.log_level);
+    block_on(setup::set_up(container, &task, config))
+}
+
+/// What the annotations say of the ENI does not matter here: the kernel knows better. Only one
+/// that says that the container is not ours ends this at once.
+fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
+    let annotations = container.annotations(&config.detect.annotation).unwrap_or_default();
+    let known = is_ours(&annotations, config);
+    if !known && !annotations.is_empty() {
+        return Ok(());
+    }
+    logging::open(config.log, cli.log_level);
+    block_on(teardown::tear_down(container, known, config))
+}
+
+fn is_ours(annotations: &Annotations, config: &Config) -> bool {
+    annotations.get(&config.detect.annotation) == Some(&config.detect.value)
+}
+
+/// Whether a container that we cannot judge, because our configuration cannot be read, might need
+/// us. If it does not speak of an ENI at all, it must not suffer from our configuration.
+fn could_be_ours(container: &Container) -> bool {
+    let config = Config::default();
+    match container.annotations(&config.detect.annotation) {
+        Ok(annotations) => is_ours(&annotations, &config) || Task::is_meant(&annotations),
+        Err(_) => false,
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .doing(|| "starting")?
+        .block_on(work)
+}

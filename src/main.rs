@@ -1,0 +1,16 @@
+//! The program: argv and stdin in, one line on stderr and an exit code out.
+
+use clap::Parser;
+use oci_awsvpc_hook::{cli::Cli, logging};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match oci_awsvpc_hook::run(&cli, std::io::stdin().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logging::report(&format!("{}: {}", cli.stage, error.line()));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What the runtime tells us: the container's state on stdin, and its bundle.
+
+use crate::error::{Doing, Result, refuse};
+use nix::fcntl::OFlag;
+use oci_spec::runtime::State;
+use serde::Deserialize;
+use std::{
+    collections::HashMap,
+    fs::OpenOptions,
+    io::{ErrorKind, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// A container's annotations.
+pub type Annotations = HashMap<String, String>;
+
+/// The largest state that we read, in bytes. Real ones have a few thousand.
+const MAX_STATE: u64 = 1 << 20;
+
+/// The largest `config.json` that we read, in bytes.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// The longest container id: what fits into a file name, which is what runtimes make of it.
+const MAX_ID: usize = 255;
+
+/// The container that the runtime calls us for.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// Its id: letters, digits and `_+.-` only.
+    pub id: String,
+    /// Its first process as the instance sees it; absent or stale at poststop.
+    pub pid: Option<i32>,
+    bundle: Option<PathBuf>,
+    annotations: Annotations,
+}
+
+impl Container {
+    /// Reads the state that the runtime writes to a hook's stdin.
+    ///
+    /// # Errors
+    /// It is larger than 1 MiB, no JSON object, or has a field of the wrong type or a bad id.
+    pub fn read(stdin: impl Read) -> Result<Self> {
+        let mut text = Vec::new();
+        stdin
+            .take(MAX_STATE + 1)
+            .read_to_end(&mut text)
+            .doing(|| "reading the container's state on stdin")?;
+        if text.len() as u64 > MAX_STATE {
+            return refuse("the container's state on stdin has more than 1 MiB");
+        }
+        Self::parse(&text).doing(|| "parsing the container's state on stdin")
+    }
+
+    fn parse(text: &[u8]) -> Result<Self> {
+        let mut state: serde_json::Value =
+            serde_json::from_slice(text).doing(|| "not a JSON object")?;
+        let Some(fields) = state.as_object_mut() else {
+            return refuse("not a JSON object");
+        };
+        // The stage is in our argv: runtimes differ in what they call the status, and a word that
+        // oci-spec does not know must not fail a container.
+        fields.remove("status");
+        // Every field of oci-spec's State has a default, the id included.
+        if !fields.contains_key("id") {
+            return refuse("it has no id");
+        }
+        let state: State = deserialize(state)?;
+        check_id(state.id())?;
+        Ok(Self {
+            id: state.id().clone(),
+            pid: *state.pid(),
+            bundle: Some(state.bundle().clone()).filter(|path| path.is_absolute()),
+            annotations: state.annotations().clone().unwrap_or_default(),
+        })
+    }
+
+    /// The annotations: the state's if `key` is among them, else also those of
+    /// `<bundle>/config.json`. Docker passes none in the state, podman fewer at poststop.
+    ///
+    /// # Errors
+    /// There is a `config.json`, but it cannot be read or parsed.
+    pub fn annotations(&self, key: &str) -> Result<Annotations> {
+        let mut all = match &self.bundle {
+            Some(bundle) if !self.annotations.contains_key(key) => of_bundle(bundle)?,
+            _ => Annotations::new(),
+        };
+        all.extend(self.annotations.clone());
+        Ok(all)
+    }
+}
+
+fn deserialize<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).or_else(|error| {
+        let path = error.path().to_string();
+        Err(error.into_inner()).doing(|| path)
+    })
+}
+
+/// The part of a bundle's `config.json` that we need: to parse no more means to fail on no more.
+#[derive(Default, Deserialize)]
+struct Spec {
+    annotations: Option<Annotations>,
+}
+
+fn of_bundle(bundle: &Path) -> Result<Annotations> {
+    let path = bundle.join("config.json");
+    let doing = || format!("reading {}", path.display());
+    // Not through a link out of the bundle, and never waiting for the other end of a pipe.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path);
+    let file = match opened {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Annotations::new()),
+        opened => opened.doing(doing)?,
+    };
+    let mut text = Vec::new();
+    file.take(MAX_CONFIG).read_to_end(&mut text).doing(doing)?;
+    let spec: Spec = serde_json::from_slice(&text).doing(doing)?;
+    Ok(spec.annotations.unwrap_or_default())
+}
+
+/// The ids that runc accepts (`validateID` in libcontainer): nothing that could be a path.
+fn check_id(id: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+.-".contains(&b);
+    if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(plain) || matches!(id, "." | "..") {
+        let shown: String = id.escape_default().take(64).collect();
+        return refuse(format!(
+            "id \"{shown}\": must be 1 to {MAX_ID} letters, digits, or characters of _+.-"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Container> {
+        Container::read(text.as_bytes())
+    }
+
+    #[test]
+    fn every_runtimes_state_is_read() {
+        for (state, pid) in [
+            (
+                r#"{"ociVersion":"1.0.2-dev","id":"a","status":"creating","pid":7,"bundle":"/b"}"#,
+                Some(7),
+            ),
+            (
+                r#"{"ociVersion":"1.0","id":"a","pid":0,"root":"/r","bundle":"/b","status":"stopped"}"#,
+                Some(0),
+            ),
+            (
+                r#"{"ociVersion":"1.0.2-dev","id":"a","status":"exited","bundle":"","annotations":null}"#,
+                None,
+            ),
+        ] {
+            assert_eq!(read(state).expect(state).pid, pid);
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_none_says_why() {
+        let huge = format!(r#"{{"id":"a","x":"{}"}}"#, "x".repeat(1 << 20));
+        for (state, why) in [
+            ("", "not a JSON object"),
+            (r#"{"id":"a""#, "not a JSON object"),
+            ("[]", "not a JSON object"),
+            ("{}", "no id"),
+            (r#"{"id":7}"#, "id: invalid type"),
+            (r#"{"id":"a","pid":"7"}"#, "pid: invalid type"),
+            (r#"{"id":"a","pid":99999999999}"#, "pid: invalid value"),
+            (r#"{"id":"a","annotations":{"k":1}}"#, "annotations.k: invalid type"),
+            (r#"{"id":"../../x"}"#, "id \"../../x\""),
+            (r#"{"id":".."}"#, "id \"..\""),
+            (r#"{"id":""}"#, "id \"\""),
+            (r#"{"id":"a\nb"}"#, "id \"a\\nb\""),
+            (&huge, "more than 1 MiB"),
+        ] {
+            let line = read(state).expect_err(state).line();
+            assert!(line.contains(why), "{state}: {line}");
+            assert!(!line.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn the_bundle_is_asked_where_the_state_is_silent() {
+        let bundle = tempfile::tempdir().expect("a folder");
+        let config = bundle.path().join("config.json");
+        std::fs::write(&config, r#"{"ociVersion":"9","annotations":{"k":"bundle","l":"m"}}"#)
+            .expect("written");
+        let state = |annotations: &str| {
+            let bundle = bundle.path().display();
+            read(&format!(r#"{{"id":"a","bundle":"{bundle}","annotations":{annotations}}}"#))
+                .expect("valid")
+        };
+        assert_eq!(state("null").annotations("k").expect("read")["k"], "bundle");
+        let both = state(r#"{"l":"state"}"#).annotations("k").expect("read");
+        assert_eq!((both["k"].as_str(), both["l"].as_str()), ("bundle", "state"));
+        assert_eq!(state(r#"{"k":"state"}"#).annotations("k").expect("read").len(), 1);
+
+        std::fs::write(&config, "{").expect("written");
+        assert!(state("null").annotations("k").is_err());
+        assert!(state(r#"{"k":"state"}"#).annotations("k").is_ok());
+        std::fs::remove_file(&config).expect("removed");
+        assert!(state("null").annotations("k").expect("read").is_empty());
+        std::os::unix::fs::symlink("/etc/hostname", &config).expect("linked");
+        assert!(state("null").annotations("k").is_err());
+    }
+}

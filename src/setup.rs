@@ -1,0 +1,142 @@
+//! The way in: `prestart` and `createRuntime`.
+
+use crate::{
+    config::Config,
+    error::{Doing, Error, Result, refuse},
+    kernel::Kernel,
+    netlink::Monitor,
+    netns::{self, Netns},
+    oci::Container,
+    plan::{self, Plan, Request},
+    snapshot::{Snapshot, Whereabouts},
+    tag::short_id,
+    task::Task,
+    transact::transact,
+};
+use ipnetwork::IpNetwork;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Where a kernel with IPv6 says so.
+const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
+
+/// Gives the container its network.
+///
+/// # Errors
+/// It cannot or must not be done; then nothing has changed.
+pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Result<()> {
+    let begin = Instant::now();
+    let deadline = begin + config.deadline();
+    let (instance_ns, task_ns) = (Netns::current()?, namespace_of(container)?);
+    let netns = task_ns.inode();
+    refuse_shared(&instance_ns, netns)?;
+    let link_up_timeout = Duration::from_secs(config.eni.link_up_timeout_seconds);
+    let kernel = Kernel::open(instance_ns, task_ns, link_up_timeout)?;
+    let id = short_id(&container.id);
+    let request = Request { container: &id, netns, task, credentials: &config.credentials };
+
+    let attached_by = begin + Duration::from_secs(config.eni.attach_timeout_seconds);
+    let mut snapshot = look(&kernel).await?;
+    await_eni(&request, &kernel, &mut snapshot, attached_by.min(deadline)).await?;
+
+    let mut taken = BTreeSet::new();
+    let (plan, timings) = loop {
+        let plan = plan::plan(&request, &snapshot, &taken)?;
+        match transact(&plan.steps, &kernel, deadline).await {
+            Err(error) => match error.lease_taken() {
+                Some(lease) => taken.insert(lease),
+                None => return Err(error),
+            },
+            Ok(timings) => break (plan, timings),
+        };
+    };
+    let took = begin.elapsed().as_secs_f64() * 1e3;
+    log::info!("{} in {took:.1} ms ({timings})", summary(&container.id, task, &plan));
+    Ok(())
+}
+
+fn summary(id: &str, task: &Task, plan: &Plan) -> String {
+    let addresses: Vec<String> = task.addresses.iter().map(IpNetwork::to_string).collect();
+    format!(
+        "container {id}: ENI {} ({} -> {}) has {}, credentials from {}, set up",
+        task.mac,
+        plan.tag.name,
+        task.interface,
+        addresses.join(" "),
+        plan.lease,
+    )
+}
+
+fn namespace_of(container: &Container) -> Result<Netns> {
+    match container.pid {
+        Some(pid) if pid > 0 => Netns::of_pid(pid),
+        pid => refuse(format!(
+            "the container's state has {} at this stage: the runtime must call this hook when the \
+             container's process exists (prestart or createRuntime)",
+            pid.map_or("no pid".to_owned(), |pid| format!("pid {pid}"))
+        )),
+    }
+}
+
+/// A container without a network namespace of its own has the instance's: its ENI would be
+/// configured there.
+fn refuse_shared(instance: &Netns, task: u64) -> Result<()> {
+    let whose = if instance.inode() == task {
+        "this hook's"
+    } else if netns::holds_pid_1(task) {
+        "the instance's (pid 1's)"
+    } else {
+        return Ok(());
+    };
+    refuse(format!(
+        "the container's network namespace is {whose} own: start it with a new one (--network none)"
+    ))
+}
+
+async fn look(kernel: &Kernel) -> Result<Snapshot> {
+    let doing = || "looking at the instance's links and routes";
+    Ok(Snapshot {
+        instance: kernel.instance.links().await.doing(doing)?,
+        uplinks: kernel.instance.uplinks().await.doing(doing)?,
+        has_ipv6: Path::new(IPV6_PROOF).exists(),
+        inside: kernel.task.links().await.doing(|| "looking at the task's links")?,
+    })
+}
+
+/// Waits for an ENI that is not attached yet, or on its way home from a namespace that is dying.
+async fn await_eni(
+    request: &Request<'_>,
+    kernel: &Kernel,
+    snapshot: &mut Snapshot,
+    until: Instant,
+) -> Result<()> {
+    if is_here(request, snapshot)? {
+        return Ok(());
+    }
+    log::debug!("waiting for ENI {} to be attached", request.task.mac);
+    let mut monitor = Monitor::within(&kernel.instance_ns)?;
+    loop {
+        *snapshot = look(kernel).await?;
+        if is_here(request, snapshot)? {
+            return Ok(());
+        }
+        if tokio::time::timeout_at(until.into(), monitor.changed()).await.is_err() {
+            return Err(Error::Refused(plan::absent(request.task.mac, snapshot)));
+        }
+    }
+}
+
+/// Whether the ENI is where the plan can reach it. One that a living task holds will not come.
+fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
+    match snapshot.locate(request.task.mac, request.netns)? {
+        Whereabouts::Home(_) | Whereabouts::Inside(_) => Ok(true),
+        Whereabouts::Absent => Ok(false),
+        Whereabouts::Held(veth, tag) => match netns::find(tag.netns)? {
+            Some(_) => refuse(plan::held(request.task.mac, &veth.name, &tag)),
+            None => Ok(false),
+        },
+    }
+}

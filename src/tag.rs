@@ -1,0 +1,134 @@
+//! What we write into aliases: whose a link is, and what must be put back at the end.
+//!
+//! The same record stands on two links. On the task's veth, which stays on the instance and so out
+//! of the task's reach, it says who holds the lease and the ENI. On the ENI it survives the move,
+//! the namespace's death and the journey home, and says what the ENI was called. A task with
+//! `CAP_NET_ADMIN` can rewrite that one, so whatever is read here is parsed as strictly as any input.
+
+use crate::{
+    lease::fnv1a,
+    link::{InterfaceName, Mac},
+};
+use std::fmt;
+
+/// The first word of every alias that we write.
+const MAGIC: &str = "awsvpc";
+
+/// The longest id that is kept as it is; with it an alias stays below the kernel's 255 bytes
+/// (`IFALIASZ` less the terminator, linux/if.h).
+const MAX_ID_LEN: usize = 128;
+
+/// One record: a container, its ENI, and its namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The container's id, shortened by [`short_id`].
+    pub container: String,
+    /// The MAC address of the ENI.
+    pub eni: Mac,
+    /// What the ENI is called on the instance.
+    pub name: InterfaceName,
+    /// The MTU of the ENI on the instance, in bytes.
+    pub mtu: u32,
+    /// The inode of the task's network namespace.
+    pub netns: u64,
+}
+
+impl Tag {
+    /// Reads an alias; `None` if it is not exactly what we write.
+    #[must_use]
+    pub fn parse(alias: &str) -> Option<Self> {
+        let mut words = alias.split(' ');
+        (words.next()? == MAGIC).then_some(())?;
+        let mut value = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
+        let tag = Self {
+            container: value("container")?.to_owned(),
+            eni: value("eni")?.parse().ok()?,
+            name: value("name")?.parse().ok()?,
+            mtu: value("mtu")?.parse().ok()?,
+            netns: value("netns")?.parse().ok()?,
+        };
+        (tag.to_string() == alias).then_some(tag)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{MAGIC} container={} eni={} name={} mtu={} netns={}",
+            self.container, self.eni, self.name, self.mtu, self.netns
+        )
+    }
+}
+
+/// The id as it stands in an alias: a long one is cut, and a hash of the whole put behind a `~`,
+/// which no id contains.
+#[must_use]
+pub fn short_id(id: &str) -> String {
+    if id.len() <= MAX_ID_LEN {
+        return id.to_owned();
+    }
+    let kept: String = id.chars().take(MAX_ID_LEN - 17).collect();
+    format!("{kept}~{:016x}", fnv1a(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag() -> Tag {
+        Tag {
+            container: short_id("7d7b7fbc30b9"),
+            eni: "02:5a:a1:1a:43:42".parse().expect("a MAC"),
+            name: "eth12".parse().expect("a name"),
+            mtu: 9001,
+            netns: 4_026_532_177,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let alias = tag().to_string();
+        assert_eq!(
+            alias,
+            "awsvpc container=7d7b7fbc30b9 eni=02:5a:a1:1a:43:42 name=eth12 mtu=9001 \
+             netns=4026532177"
+        );
+        assert_eq!(Tag::parse(&alias), Some(tag()));
+    }
+
+    #[test]
+    fn anything_else_is_not_ours() {
+        let good = tag().to_string();
+        for bad in [
+            String::new(),
+            "my uplink".to_owned(),
+            format!("{good} "),
+            format!("{good} more=1"),
+            good.replace("eth12", "../../etc"),
+            good.replace("eth12", "eth%d"),
+            good.replace("9001", "+9001"),
+            good.replace("9001", "99999999999"),
+            good.replace("02:5a", "01:5a"),
+            good.replace("container=", "id="),
+        ] {
+            assert_eq!(Tag::parse(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_longest_id_fits_and_stays_distinct() {
+        let (one, two) = ("a".repeat(254) + "1", "a".repeat(254) + "2");
+        assert_ne!(short_id(&one), short_id(&two));
+        let alias = Tag {
+            container: short_id(&one),
+            name: "fifteen-bytes-x".parse().expect("a name"),
+            mtu: u32::MAX,
+            netns: u64::MAX,
+            ..tag()
+        }
+        .to_string();
+        assert!(alias.len() <= 255, "{}", alias.len());
+        assert!(Tag::parse(&alias).is_some());
+    }
+}

@@ -1,0 +1,87 @@
+//! Steps made to happen, in order, or none of them.
+
+use crate::{
+    error::{Doing, Error, Result, refuse},
+    kernel::{Applied, Kernel},
+    step::Step,
+};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// How long each step took.
+#[derive(Debug, Default)]
+pub struct Timings(Vec<(&'static str, Duration)>);
+
+/// Applies the steps in order. If one fails, or `deadline` is over, those that changed something
+/// are undone in reverse.
+///
+/// The deadline is looked at between steps: a request to the kernel is over when it returns, and
+/// the only steps that wait have limits of their own.
+///
+/// # Errors
+/// What the step failed with; [`Error::NotUndone`] if something could not be undone either.
+pub async fn transact(steps: &[Step], kernel: &Kernel, deadline: Instant) -> Result<Timings> {
+    let mut changed = Vec::new();
+    let mut timings = Timings::default();
+    for step in steps {
+        let begin = Instant::now();
+        let outcome = if begin < deadline {
+            kernel.apply(step, deadline).await.doing(|| step.to_string())
+        } else {
+            refuse("out of time (deadline-seconds in config.toml)").doing(|| step.to_string())
+        };
+        match outcome {
+            Ok(Applied::Changed) => {
+                changed.push(step);
+                log::debug!("{step}: {:.2} ms", begin.elapsed().as_secs_f64() * 1e3);
+            }
+            Ok(Applied::Already) => log::debug!("{step}: so already"),
+            Err(error) => return Err(roll_back(&changed, kernel, error).await),
+        }
+        timings.0.push((step.label(), begin.elapsed()));
+    }
+    Ok(timings)
+}
+
+/// Undoes what was done, goes on where that fails, and gives the error to report.
+async fn roll_back(changed: &[&Step], kernel: &Kernel, error: Error) -> Error {
+    let mut left = Vec::new();
+    for step in changed.iter().rev() {
+        match kernel.revert(step).await.doing(|| format!("undoing: {step}")) {
+            Ok(()) => log::debug!("undone: {step}"),
+            Err(error) => left.push(error.line()),
+        }
+    }
+    if left.is_empty() {
+        return error;
+    }
+    Error::NotUndone { error: Box::new(error), left: left.join("; ") }
+}
+
+impl fmt::Display for Timings {
+    /// `veth 0.61, port 0.05, …`: milliseconds, in the order of the steps; steps of the same kind
+    /// that follow one another are added up.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, run) in self.0.chunk_by(|one, next| one.0 == next.0).enumerate() {
+            let total: Duration = run.iter().map(|(_, took)| took).sum();
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}{} {:.2}", run[0].0, total.as_secs_f64() * 1e3)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_of_one_kind_are_added_up() {
+        let ms = Duration::from_millis;
+        let timings =
+            Timings(vec![("up", ms(1)), ("route", ms(2)), ("route", ms(3)), ("up", ms(4))]);
+        assert_eq!(timings.to_string(), "up 1.00, route 5.00, up 4.00");
+    }
+}
