@@ -24,7 +24,7 @@ pub struct Cli {
     pub config: Option<PathBuf>,
 
     /// Log from this level on, whatever the configuration says.
-    #[arg(long, value_enum, value_name = "LEVEL")]
+    #[arg(long, value_enum, value_name = "LEVEL", overrides_with = "log_level")]
     pub log_level: Option<LogLevel>,
 }
 

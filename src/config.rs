@@ -256,6 +256,15 @@ impl Credentials {
         [Some(IpAddr::V4(lease.address())), v6].into_iter().flatten().collect()
     }
 
+    /// Whether an address lies in one of the subnets.
+    #[must_use]
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(four) => self.subnet.contains(four),
+            IpAddr::V6(six) => self.ipv6_subnet.is_some_and(|subnet| subnet.contains(six)),
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let subnet = self.subnet;
         if !(8..=30).contains(&subnet.prefix()) || subnet.ip() != subnet.network() {

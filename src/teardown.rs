@@ -17,7 +17,10 @@ use crate::{
     snapshot::tagged_veths,
     tag::{Tag, short_id},
 };
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// Takes the container's network down and brings its ENI home. `known` says whether the runtime
 /// told us that the container is ours; if it did not, the kernel is asked, and a container that has
@@ -35,8 +38,8 @@ pub async fn tear_down(container: &Container, known: bool, config: &Config) -> R
 
     let links = teardown.links().await?;
     let mut outcomes = Vec::new();
-    for (veth, lease, tag) in tagged_veths(&links).filter(|(_, _, tag)| tag.container == id) {
-        outcomes.push(teardown.task(veth, lease, &tag).await);
+    for (veth, _, tag) in tagged_veths(&links).filter(|(_, _, tag)| tag.container == id) {
+        outcomes.push(teardown.task(veth, &tag).await);
     }
     // What is still marked as this container's came home without a veth to tell of it.
     let stray = |link: &Link| {
@@ -45,6 +48,9 @@ pub async fn tear_down(container: &Container, known: bool, config: &Config) -> R
     };
     for tag in teardown.links().await?.iter().filter_map(stray) {
         outcomes.push(teardown.restore(&tag).await);
+    }
+    if known || !outcomes.is_empty() {
+        teardown.forget_neighbours().await?;
     }
     report(container, known, outcomes, begin.elapsed())
 }
@@ -91,7 +97,7 @@ impl Teardown<'_> {
     }
 
     /// Takes down what belongs to one veth.
-    async fn task(&self, veth: &Link, lease: Lease, tag: &Tag) -> Result<String> {
+    async fn task(&self, veth: &Link, tag: &Tag) -> Result<String> {
         let home = self.eni(veth, tag).await;
         match self.instance.delete_link(veth.index).await {
             Err(error) if !error.is_no_device() => {
@@ -99,7 +105,6 @@ impl Teardown<'_> {
             }
             _ => {}
         }
-        self.forget_neighbours(lease).await?;
         home
     }
 
@@ -156,12 +161,24 @@ impl Teardown<'_> {
         })
     }
 
-    async fn forget_neighbours(&self, lease: Lease) -> Result<()> {
+    /// Deletes the bridge's neighbour entries whose tasks are gone: this one's, and those of tasks
+    /// that ended without a word. A veth is there before its entry, so an entry seen now whose veth
+    /// is not there afterwards is nobody's.
+    async fn forget_neighbours(&self) -> Result<()> {
         let credentials = &self.config.credentials;
         let forget = async || {
             let bridge = self.instance.index(&credentials.bridge).await?;
-            for address in credentials.addresses(lease) {
-                match self.instance.delete_neighbour(bridge, address).await {
+            let neighbours = self.instance.permanent_neighbours(bridge).await?;
+            let links = self.instance.links().await?;
+            let alive: Vec<IpAddr> = links
+                .iter()
+                .filter_map(|link| Lease::of_link(&link.name))
+                .flat_map(|lease| credentials.addresses(lease))
+                .collect();
+            let stale =
+                |address: &&IpAddr| credentials.holds(**address) && !alive.contains(address);
+            for address in neighbours.iter().filter(stale) {
+                match self.instance.delete_neighbour(bridge, *address).await {
                     Err(error) if !error.is_absent() => return Err(error),
                     _ => {}
                 }
@@ -170,7 +187,7 @@ impl Teardown<'_> {
         };
         match forget().await {
             Err(error) if !error.is_no_device() => {
-                Err(error).doing(|| format!("deleting the neighbour entry of {lease}"))
+                Err(error).doing(|| "deleting the neighbour entries of tasks that are gone")
             }
             _ => Ok(()),
         }

@@ -160,6 +160,34 @@ impl Netlink {
         Ok(request.execute().await?)
     }
 
+    /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
+        let mut request = NeighbourMessage::default();
+        request.attributes.push(NeighbourAttribute::IfIndex(index));
+        let dump = self.dump(RouteNetlinkMessage::GetNeighbour(request)).await?;
+        let permanent = |message| match message {
+            RouteNetlinkMessage::NewNeighbour(message)
+                if message.header.ifindex == index
+                    && message.header.state == NeighbourState::Permanent =>
+            {
+                message.attributes.iter().find_map(|attribute| match attribute {
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet(four)) => {
+                        Some(IpAddr::V4(*four))
+                    }
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet6(six)) => {
+                        Some(IpAddr::V6(*six))
+                    }
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        Ok(dump.into_iter().filter_map(permanent).collect())
+    }
+
     /// Deletes a neighbour.
     ///
     /// # Errors

@@ -1,0 +1,113 @@
+//! The surroundings that runtimes call hooks in, and what a call costs.
+
+use crate::fixtures::{Call, Instance, Pause, hook};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use serde_json::{Value, json};
+use std::os::unix::process::CommandExt;
+
+/// A call in the poorest surroundings that a runtime has been seen to give.
+fn poor(call: Call) -> Call {
+    call.adjust(|command| {
+        command.env_clear().current_dir("/");
+        let prepare = || {
+            nix::unistd::close(2)?;
+            sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
+            Ok(())
+        };
+        // SAFETY: close and sigprocmask are system calls, safe between fork and exec.
+        unsafe { command.pre_exec(prepare) };
+    })
+}
+
+#[test]
+fn no_environment_no_stderr_and_all_signals_blocked() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    poor(pause.call("prestart")).on(&instance).silently();
+    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    poor(pause.call("poststop")).on(&instance).silently();
+    instance.assert_home();
+    let failed = poor(pause.call("prestart").eni("mtu", "none")).on(&instance);
+    assert_eq!(failed.code, Some(1));
+}
+
+#[test]
+fn annotations_are_read_from_the_bundle_where_the_state_has_none() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let bundle = tempfile::tempdir().expect("a folder");
+    let config = json!({"ociVersion": "1.0.2", "annotations": crate::fixtures::annotations()});
+    std::fs::write(bundle.path().join("config.json"), config.to_string()).expect("written");
+    let call = |stage| {
+        let bundle = json!(bundle.path().to_str());
+        pause.call(stage).field("annotations", Value::Null).field("bundle", bundle)
+    };
+    call("prestart").on(&instance).silently();
+    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+/// What `strace -f` saw of a call.
+fn traced(call: Call, instance: &Instance) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("trace");
+    let file = path.to_str().expect("text").to_owned();
+    let calls = "trace=execve,clone,clone3,fork,vfork,socket,sendto,sendmsg";
+    call.through(&["strace", "-f", "-qq", "-s", "4096", "-e", calls, "-o", &file])
+        .on(instance)
+        .well();
+    let trace = std::fs::read_to_string(path).expect("a trace");
+    trace.lines().map(str::to_owned).collect()
+}
+
+fn count(trace: &[String], parts: &[&str]) -> usize {
+    trace.iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+#[test]
+fn one_move_between_namespaces_and_no_other_program() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let trace = traced(pause.call("prestart"), &instance);
+    assert_eq!(count(&trace, &["execve("]), 1, "{trace:#?}");
+    assert_eq!(count(&trace, &["fork("]), 0);
+    let threads = count(&trace, &["clone", "CLONE_THREAD"]);
+    assert_eq!(count(&trace, &["clone"]), threads, "a child that is no thread: {trace:#?}");
+    let moves: Vec<&String> = trace
+        .iter()
+        .filter(|line| line.contains("RTM_SETLINK") && line.contains("IFLA_NET_NS_FD"))
+        .collect();
+    assert_eq!(moves.len(), 1, "{trace:#?}");
+}
+
+#[test]
+fn a_container_that_is_not_ours_opens_no_socket_and_starts_no_thread() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    for stage in ["prestart", "createRuntime", "poststop"] {
+        for annotations in [json!({"com.amazonaws.ecs.container-name": "web"}), json!({"a": "b"})] {
+            let trace = traced(pause.call(stage).field("annotations", annotations), &instance);
+            assert_eq!(trace.len(), 1, "more than its own execve: {trace:#?}");
+        }
+    }
+}
+
+#[test]
+fn it_needs_less_than_8_mb() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    for stage in ["prestart", "poststop"] {
+        let time = ["/usr/bin/time", "--format", "%M"];
+        let report = pause.call(stage).through(&time).on(&instance).well();
+        let kilobytes =
+            report.lines().last().and_then(|line| line.parse::<u64>().ok()).expect("kB");
+        println!("{stage}: {kilobytes} kB");
+        assert!(kilobytes < 8192, "{stage}: {kilobytes} kB");
+    }
+}
+
+#[test]
+fn help_and_version_are_on_stdout() {
+    let instance = Instance::new();
+    for (option, part) in [("--help", "createRuntime"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let done = hook("prestart").option(option).on(&instance);
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+        assert!(done.stdout.contains(part), "{}", done.stdout);
+    }
+}

@@ -1,0 +1,96 @@
+//! What is logged, where to, and what happens where nobody listens.
+
+use crate::fixtures::{Call, ENI_MAC, Instance, Pause};
+use std::{os::unix::net::UnixDatagram, time::Instant};
+use tempfile::TempDir;
+
+/// A call that finds the syslog socket `log` of this folder, and no other.
+fn with_syslog(call: Call, run: &TempDir) -> Call {
+    let script = format!("mount --bind {} /run && exec \"$@\"", run.path().display());
+    call.through(&["unshare", "--mount", "sh", "-c", &script, "sh"])
+}
+
+fn received(socket: &UnixDatagram) -> Vec<String> {
+    socket.set_nonblocking(true).expect("set");
+    let mut buffer = [0; 4096];
+    std::iter::from_fn(|| {
+        let length = socket.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn one_line_a_step_at_debug_and_one_summary_at_info() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let log = pause.call("prestart").option("--log-level=debug").on(&instance).well();
+    let (steps, summaries): (Vec<&str>, Vec<&str>) =
+        log.lines().partition(|line| line.starts_with("oci-awsvpc-hook: debug: "));
+    assert!(steps.len() > 15, "{log}");
+    for part in [
+        "creating bridge ecs-bridge",
+        "adding route 169.254.170.2 via 169.254.172.1 dev ecs-eth0",
+        "moving ENI 02:5a:a1:1a:43:42 (eth1) into the task as eth0",
+    ] {
+        assert_eq!(steps.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {log}");
+    }
+    assert_eq!(summaries.len(), 1, "{log}");
+    for part in ["info: ", &pause.id, ENI_MAC, "10.0.0.5/24", "169.254.17", " ms (", "move "] {
+        assert!(summaries[0].contains(part), "{part:?}: {}", summaries[0]);
+    }
+}
+
+#[test]
+fn lines_go_to_syslog_and_a_failure_to_both() {
+    let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
+    let syslog = UnixDatagram::bind(run.path().join("log")).expect("bound");
+    with_syslog(pause.call("prestart").option("--log-level=info"), &run).on(&instance).silently();
+    let lines = received(&syslog);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    // Facility daemon (3 * 8), severity info (6), RFC 3164.
+    assert!(lines[0].starts_with("<30>") && lines[0].contains("oci-awsvpc-hook["), "{lines:?}");
+    assert!(lines[0].contains(&pause.id), "{lines:?}");
+
+    let other = Pause::new();
+    let failed = with_syslog(other.call("prestart"), &run).on(&instance).badly();
+    let lines = received(&syslog);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("<27>"), "{lines:?}");
+    let reported = failed.trim_end().trim_start_matches("oci-awsvpc-hook: ");
+    assert!(lines[0].ends_with(reported), "{lines:?} {failed}");
+}
+
+#[test]
+fn a_syslog_that_hangs_stops_nobody() {
+    let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
+    let syslog = UnixDatagram::bind(run.path().join("log")).expect("bound");
+    let begin = Instant::now();
+    let call = with_syslog(pause.call("prestart").option("--log-level=debug"), &run);
+    let log = call.on(&instance).well();
+    assert!(begin.elapsed().as_secs() < 5, "it was stopped");
+    // The socket's queue takes some; the rest is not lost.
+    let taken = received(&syslog).len();
+    assert!(taken > 0 && log.contains("info: container "), "{taken} taken, and: {log}");
+}
+
+#[test]
+fn without_a_syslog_socket_lines_go_to_stderr() {
+    let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
+    let call = with_syslog(pause.call("prestart").option("--log-level=info"), &run);
+    let log = call.on(&instance).well();
+    assert!(log.starts_with("oci-awsvpc-hook: info: container "), "{log}");
+    // A socket that nobody is behind is as good as none.
+    drop(UnixDatagram::bind(run.path().join("log")).expect("bound"));
+    let call = with_syslog(pause.call("poststop").option("--log-level=info"), &run);
+    assert!(call.on(&instance).well().contains("is home as eth1"));
+}
+
+#[test]
+fn both_means_both() {
+    let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
+    let folder = TempDir::new().expect("a folder");
+    let syslog = UnixDatagram::bind(run.path().join("log")).expect("bound");
+    let call = pause.call("prestart").config(&folder, "[log]\ntarget = \"both\"\n");
+    let log = with_syslog(call.option("--log-level=info"), &run).on(&instance).well();
+    assert_eq!((log.lines().count(), received(&syslog).len()), (1, 1));
+}

@@ -1,0 +1,94 @@
+//! ENIs that come late, and hooks that run at once.
+
+use crate::fixtures::{ENI_MAC, Instance, Pause};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn an_eni_that_is_attached_later_is_waited_for() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    instance.netns.ip("link del eth1");
+    let attached = std::thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            instance.attach("eth1", ENI_MAC, "eni");
+            Instant::now()
+        });
+        pause.call("prestart").on(&instance).silently();
+        late.join().expect("attached")
+    });
+    assert!(attached.elapsed() < Duration::from_millis(500), "{:?}", attached.elapsed());
+    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+}
+
+#[test]
+fn an_eni_that_never_comes_is_told_with_those_that_are_there() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let call = pause
+        .call("prestart")
+        .eni("mac-address", "02:00:00:00:00:77")
+        .config(&folder, "[eni]\nattach-timeout-seconds = 1\n");
+    let begin = Instant::now();
+    let line = call.on(&instance).badly();
+    assert!((900..3000).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
+    for part in ["no ENI 02:00:00:00:00:77", "02:00:00:00:00:01 (eth0)", "02:5a:a1:1a:43:42 (eth1)"]
+    {
+        assert!(line.contains(part), "{line}");
+    }
+    instance.netns.snapshot().assert_same(&before.0);
+    pause.netns().snapshot().assert_same(&before.1);
+}
+
+#[test]
+fn twenty_tasks_started_at_once_get_twenty_addresses_and_one_bridge() {
+    let instance = Instance::new();
+    let tasks: Vec<(Pause, String)> = (0..20)
+        .map(|n| {
+            let mac = format!("02:00:00:00:01:{n:02x}");
+            instance.attach(&format!("eni{n}"), &mac, &format!("far{n}"));
+            (Pause::new(), mac)
+        })
+        .collect();
+    let at_once = |stage: &'static str| {
+        std::thread::scope(|scope| {
+            for (pause, mac) in &tasks {
+                let instance = &instance;
+                let call = move || pause.call(stage).eni("mac-address", mac.as_str());
+                scope.spawn(move || call().on(instance).well());
+            }
+        });
+    };
+    at_once("prestart");
+    assert_eq!(instance.ports().into_iter().collect::<HashSet<_>>().len(), 20);
+    for (pause, _) in &tasks {
+        assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    }
+    at_once("poststop");
+    instance.assert_home();
+    assert!((0..20).all(|n| instance.netns.link(&format!("eni{n}")).is_some()));
+}
+
+#[test]
+fn of_two_tasks_that_want_the_same_eni_one_gets_it() {
+    for _ in 0..5 {
+        let (instance, tasks) = (Instance::new(), [Pause::new(), Pause::new()]);
+        let outcomes = std::thread::scope(|scope| {
+            let started = tasks.each_ref().map(|pause| {
+                let instance = &instance;
+                scope.spawn(move || pause.call("prestart").on(instance))
+            });
+            started.map(|thread| thread.join().expect("called"))
+        });
+        let winner = outcomes.iter().position(|done| done.code == Some(0)).expect("a winner");
+        let loser = 1 - winner;
+        assert_eq!(outcomes[loser].code, Some(1), "both got it");
+        assert_eq!(outcomes[loser].stderr.lines().count(), 1, "{}", outcomes[loser].stderr);
+        assert_eq!(tasks[winner].netns().links(), ["lo", "ecs-eth0", "eth0"]);
+        assert_eq!(tasks[loser].netns().links(), ["lo"]);
+        assert_eq!(instance.ports().len(), 1);
+    }
+}

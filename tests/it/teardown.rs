@@ -1,0 +1,156 @@
+//! What the instance finds again after `poststop`, whatever happened in between.
+
+use crate::fixtures::{ENI_MAC, Instance, Pause, eventually};
+use serde_json::{Value, json};
+
+fn started() -> (Instance, Pause) {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause.call("prestart").on(&instance).silently();
+    (instance, pause)
+}
+
+#[test]
+fn the_eni_comes_home_as_it_was_and_a_second_call_is_fine() {
+    let (instance, pause) = started();
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
+    let after = instance.netns.snapshot();
+    pause.call("poststop").on(&instance).silently();
+    instance.netns.snapshot().assert_same(&after);
+}
+
+#[test]
+fn neither_pid_nor_annotations_nor_bundle_are_needed() {
+    for pid in [Value::Null, json!(0), json!(1)] {
+        let (instance, pause) = started();
+        let call = pause.call("poststop").field("pid", pid).field("annotations", Value::Null);
+        call.on(&instance).well();
+        instance.assert_home();
+    }
+}
+
+#[test]
+fn a_task_with_living_applications_loses_its_eni_with_a_warning() {
+    let (instance, mut pause) = started();
+    let application = pause.joined_by("application");
+    pause.kill();
+    let log = pause.call("poststop").on(&instance).well();
+    assert!(log.contains(&format!("such as pid {}", application.pid())), "{log}");
+    instance.assert_home();
+    assert_eq!(application.netns().links(), ["lo"]);
+}
+
+#[test]
+fn a_namespace_that_is_only_mounted_is_found() {
+    // The mount is made where only its own process sees it, so the hook must run there too.
+    let (instance, mut pause) = started();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mount = folder.path().join("netns");
+    std::fs::write(&mount, "").expect("written");
+    let script = format!(
+        "mount --bind /proc/{}/ns/net {1} && kill -9 {0} && while [ -e /proc/{0}/ns/net ]; do sleep 0.01; done; exec \"$@\"",
+        pause.pid(),
+        mount.display()
+    )
+    .replace("/proc/{}", &format!("/proc/{}", pause.pid()));
+    let call = pause.call("poststop").through(&["unshare", "--mount", "sh", "-c", &script, "sh"]);
+    let done = call.on(&instance);
+    pause.kill();
+    assert_eq!(done.well(), "");
+    instance.assert_home();
+}
+
+#[test]
+fn a_task_that_is_dead_already_is_no_error() {
+    let (instance, mut pause) = started();
+    pause.kill();
+    eventually("the veth gone", || instance.ports().is_empty());
+    // This ENI is a veth and died with its namespace, as one that was detached meanwhile.
+    pause.call("poststop").on(&instance).silently();
+    assert_eq!(instance.netns.links(), ["lo", "eth0", "ecs-bridge"]);
+    assert_eq!(instance.netns.ip("neigh show nud permanent"), "");
+}
+
+#[test]
+fn a_task_that_is_dying_is_waited_for() {
+    for _ in 0..10 {
+        let (instance, mut pause) = started();
+        pause.kill();
+        pause.call("poststop").on(&instance).well();
+        assert!(instance.ports().is_empty());
+        assert_eq!(instance.netns.ip("neigh show nud permanent"), "");
+    }
+}
+
+#[test]
+fn an_eni_whose_name_was_taken_comes_home_under_another() {
+    let (instance, pause) = started();
+    // Both its own name and the one that it has inside are taken.
+    instance.attach("eth1", "02:00:00:00:00:09", "other");
+    let log = pause.call("poststop").on(&instance).well();
+    assert!(log.contains("its own name, eth1, is taken by another interface"), "{log}");
+    let links = instance.netns.links();
+    let name = links.iter().find(|name| name.starts_with("dev")).expect("a name of the kernel's");
+    let eni = instance.netns.link(name).expect("the ENI");
+    assert_eq!((&eni["address"], &eni["mtu"]), (&json!(ENI_MAC), &json!(9001)));
+    assert!(eni.get("ifalias").is_none());
+}
+
+#[test]
+fn an_eni_renamed_and_relabelled_inside_comes_home() {
+    let (instance, pause) = started();
+    let task = pause.netns();
+    task.ip("link set eth0 down");
+    task.ip("link set eth0 name evil0 mtu 1400 alias awsvpc-container=other");
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn an_eni_that_came_home_by_itself_is_restored_from_its_label() {
+    let (instance, mut pause) = started();
+    // What the kernel does with a physical interface when its namespace dies.
+    pause.netns().ip(&format!("link set eth0 name dev7 netns {}", instance.netns.path().display()));
+    pause.kill();
+    eventually("the veth gone", || instance.ports().is_empty());
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn an_eni_that_came_home_by_itself_can_be_given_to_the_next_task() {
+    let (instance, mut pause) = started();
+    pause
+        .netns()
+        .ip(&format!("link set eth0 name dev7 mtu 1400 netns {}", instance.netns.path().display()));
+    pause.kill();
+    eventually("the veth gone", || instance.ports().is_empty());
+    let next = Pause::new();
+    next.call("prestart").on(&instance).silently();
+    assert_eq!(next.netns().link("eth0").expect("the ENI")["mtu"], 9001);
+    // The first task's late poststop must not touch what is the second one's now.
+    pause.call("poststop").on(&instance).silently();
+    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    next.call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn addresses_that_a_host_daemon_put_on_the_returning_eni_are_gone() {
+    let (instance, pause) = started();
+    pause.netns().ip(&format!("link set eth0 name eth1 netns {}", instance.netns.path().display()));
+    instance.netns.ip("addr add 10.0.0.77/24 dev eth1");
+    instance.netns.ip("link set eth1 up");
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn another_container_is_left_alone() {
+    let (instance, pause) = started();
+    let before = instance.netns.snapshot();
+    let other = pause.call("poststop").id("other").field("annotations", json!({"a": "b"}));
+    other.on(&instance).silently();
+    pause.call("poststop").id("other").on(&instance).silently();
+    instance.netns.snapshot().assert_same(&before);
+}
