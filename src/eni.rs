@@ -12,19 +12,22 @@ use crate::{
 /// itself whose name is taken when they come home.
 const ANY_NAME: &str = "dev%d";
 
-/// Moves the ENI into the task's namespace under its name there.
+/// Moves the ENI into the task's namespace: under its name there, with its MTU there, and with the
+/// label that tells what it was. All in one message, so that no other hook can come between.
 ///
 /// # Errors
-/// The kernel's. The ENI may be in the namespace all the same: see [`Netlink::move_link`].
+/// The kernel's; ENODEV where the ENI is not on the instance. After others it may be in the
+/// namespace all the same: see [`Netlink::move_link`].
 pub async fn move_in(
     instance: &Netlink,
     index: u32,
     task: &Netns,
+    home: &Tag,
     inside: &InterfaceName,
     mtu: Option<u32>,
 ) -> Answer<()> {
-    let name = Some(inside.to_string());
-    let change = LinkChange { name, mtu, ..LinkChange::default() };
+    let (name, alias) = (Some(inside.to_string()), Some(home.to_string()));
+    let change = LinkChange { name, mtu, alias, ..LinkChange::default() };
     instance.move_link(index, task, &change).await
 }
 
@@ -95,21 +98,6 @@ pub async fn restore(instance: &Netlink, home: &Tag, up: bool) -> Result<Option<
         changed => changed.doing(doing).map(|()| home.name.to_string())?,
     };
     Ok(Some(name))
-}
-
-/// Takes our label off the ENI, if it is on the instance.
-///
-/// # Errors
-/// The kernel's.
-pub async fn untag(instance: &Netlink, home: &Tag) -> Result<()> {
-    if let Some(link) = find(instance, home).await?
-        && link.alias.is_some()
-    {
-        let change = LinkChange { alias: Some(String::new()), ..LinkChange::default() };
-        let doing = || format!("taking the label off ENI {} ({})", home.eni, link.name);
-        instance.change_link(link.index, &change).await.doing(doing)?;
-    }
-    Ok(())
 }
 
 /// The ENI among a namespace's links: by its MAC address, or by its label where a task changed that

@@ -43,7 +43,7 @@ impl Kernel {
         let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
         match self.instance.add_veth(&veth).await {
             Err(error) if error.is_exists() && self.instance.link(name).await?.is_some() => {
-                Err(Error::LeaseTaken(lease).into())
+                Err(Error::Overtaken(format!("another task took {lease}")).into())
             }
             added => changed(added),
         }

@@ -4,7 +4,6 @@
 //! [`source`](StdError::source), never in its text; [`Error::line`] joins the chain once, for the
 //! one line that the runtime shows to the user.
 
-use crate::lease::Lease;
 use std::error::Error as StdError;
 
 /// Anything an [`Error`] can carry as its cause.
@@ -20,9 +19,10 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
 
-    /// Another hook took this link-local address between our look and our try.
-    #[error("{0} was taken by another task")]
-    LeaseTaken(Lease),
+    /// Between our look and our try, the kernel changed: another hook was faster, or an ENI was
+    /// detached. A new look leads to a new plan.
+    #[error("{0}")]
+    Overtaken(String),
 
     /// Something failed, and then something that had been done could not be undone.
     #[error("{error}; and this could not be undone: {left}", error = error.line())]
@@ -44,13 +44,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The lease that another hook took, if that is all that is wrong.
+    /// Whether all that is wrong is [`Error::Overtaken`].
     #[must_use]
-    pub fn lease_taken(&self) -> Option<Lease> {
+    pub fn is_overtaken(&self) -> bool {
         match self {
-            Self::LeaseTaken(lease) => Some(*lease),
-            Self::Failed { source, .. } => source.downcast_ref::<Self>()?.lease_taken(),
-            _ => None,
+            Self::Overtaken(_) => true,
+            Self::Failed { source, .. } => {
+                source.downcast_ref::<Self>().is_some_and(Self::is_overtaken)
+            }
+            _ => false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     eni,
-    error::{Cause, Doing, Result},
+    error::{Cause, Doing, Error, Result},
     netlink::{Answer, LinkChange, Netlink},
     netns::Netns,
     step::{Side, Step},
@@ -74,16 +74,19 @@ impl Kernel {
                 self.configure_port(*lease, tag, *isolated).await
             }
             Step::AddFdbEntry { lease } => self.ensure_fdb_entry(*lease).await,
-            Step::TagEni { index, tag } => {
-                let change = LinkChange { alias: Some(tag.to_string()), ..LinkChange::default() };
-                changed(self.instance.change_link(*index, &change).await)
-            }
             Step::MoveIn { index, home, was_up, inside, mtu } => {
-                let moved = eni::move_in(&self.instance, *index, &self.task_ns, inside, *mtu).await;
-                if moved.is_err() {
-                    self.bring_home(home, *was_up).await?;
+                let to = &self.task_ns;
+                match eni::move_in(&self.instance, *index, to, home, inside, *mtu).await {
+                    Err(error) if error.is_no_device() => {
+                        Err(Error::Overtaken("it has left the instance".to_owned()).into())
+                    }
+                    moved => {
+                        if moved.is_err() {
+                            self.bring_home(home, *was_up).await?;
+                        }
+                        changed(moved)
+                    }
                 }
-                changed(moved)
             }
             Step::SetIpv6Option { link, option, value } => {
                 self.ensure_ipv6_option(link, option, value)
@@ -107,7 +110,6 @@ impl Kernel {
     pub async fn revert(&self, step: &Step) -> Outcome<()> {
         match step {
             Step::CreateVeth { lease, .. } => gone(self.delete_veth(lease.link_name()).await),
-            Step::TagEni { tag, .. } => Ok(eni::untag(&self.instance, tag).await?),
             Step::MoveIn { home, was_up, .. } => Ok(self.bring_home(home, *was_up).await?),
             Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
                 gone(self.delete_address(*side, link, *address).await)

@@ -7,7 +7,7 @@
 //!    before anything that would have to be undone. From here on the instance shows whose the ENI
 //!    is, so whatever happens later can be healed from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
-//! 3. The ENI: labelled, moved, configured.
+//! 3. The ENI: moved and configured.
 //! 4. The waits, all at the end: the links came up while we did the rest.
 
 use crate::{
@@ -55,11 +55,11 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// Decides what to do. `taken` are leases that others took since the snapshot.
+/// Decides what to do.
 ///
 /// # Errors
 /// [`Error::Refused`] if it must not or cannot be done; the ENI being elsewhere is such a case.
-pub fn plan(request: &Request, snapshot: &Snapshot, taken: &BTreeSet<Lease>) -> Result<Plan> {
+pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
     let Request { task, container, netns, credentials } = *request;
     if task.has_ipv6() && !snapshot.has_ipv6 {
         return refuse("the task has IPv6 addresses, but this kernel has no IPv6");
@@ -68,7 +68,7 @@ pub fn plan(request: &Request, snapshot: &Snapshot, taken: &BTreeSet<Lease>) -> 
     let own = snapshot.own_veth(container, netns)?;
     let lease = match &own {
         Some(veth) => veth.lease,
-        None => free_lease(request, snapshot, taken)?,
+        None => free_lease(request, snapshot)?,
     };
     let whereabouts = snapshot.locate(task.mac, netns)?;
     let (tag, arrival) = eni_arrival(request, snapshot, own.as_ref(), &whereabouts)?;
@@ -99,18 +99,21 @@ fn check_overlap(task: &Task, credentials: &Credentials) -> Result<()> {
     })
 }
 
-fn free_lease(request: &Request, snapshot: &Snapshot, taken: &BTreeSet<Lease>) -> Result<Lease> {
+fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
     let Credentials { subnet, gateway, .. } = *request.credentials;
-    let held: BTreeSet<Lease> =
-        snapshot.instance.iter().filter_map(|link| Lease::of_link(&link.name)).collect();
+    let held: BTreeSet<Lease> = snapshot
+        .instance
+        .iter()
+        .filter_map(|link| Lease::of_link(&link.name))
+        .filter(|lease| subnet.contains(lease.address()))
+        .collect();
     Lease::candidates(subnet, gateway, request.container)
-        .find(|lease| !held.contains(lease) && !taken.contains(lease))
+        .find(|lease| !held.contains(lease))
         .ok_or_else(|| {
-            let holders = held.union(taken).filter(|lease| subnet.contains(lease.address()));
             Error::Refused(format!(
                 "no free address in {subnet} ({} tasks hold it): stop a task, or give \
                  credentials.subnet more room",
-                holders.count()
+                held.len()
             ))
         })
 }
@@ -138,7 +141,7 @@ fn eni_arrival(
             let (index, was_up) = (link.index, link.up);
             let moving =
                 Step::MoveIn { index, home: tag.clone(), was_up, inside: inside.clone(), mtu };
-            Ok((tag.clone(), vec![Step::TagEni { index, tag }, moving]))
+            Ok((tag, vec![moving]))
         }
         Whereabouts::Inside(link) => {
             let remembered = own
@@ -409,3 +412,6 @@ fn everything_like(address: IpAddr) -> IpNetwork {
     };
     IpNetwork::new(nowhere, 0).unwrap_or_else(|_| nowhere.into())
 }
+
+#[cfg(test)]
+mod tests;

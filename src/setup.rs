@@ -15,7 +15,6 @@ use crate::{
 };
 use ipnetwork::IpNetwork;
 use std::{
-    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -30,32 +29,30 @@ const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
 pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Result<()> {
     let begin = Instant::now();
     let deadline = begin + config.deadline();
-    let (instance_ns, task_ns) = (Netns::current()?, namespace_of(container)?);
-    let netns = task_ns.inode();
-    refuse_shared(&instance_ns, netns)?;
-    let link_up_timeout = Duration::from_secs(config.eni.link_up_timeout_seconds);
-    let kernel = Kernel::open(instance_ns, task_ns, link_up_timeout)?;
-    let id = short_id(&container.id);
-    let request = Request { container: &id, netns, task, credentials: &config.credentials };
-
     let attached_by = begin + Duration::from_secs(config.eni.attach_timeout_seconds);
-    let mut snapshot = look(&kernel).await?;
-    await_eni(&request, &kernel, &mut snapshot, attached_by.min(deadline)).await?;
-
-    let mut taken = BTreeSet::new();
+    let kernel = open(container, config)?;
+    let id = short_id(&container.id);
+    let netns = kernel.task_ns.inode();
+    let request = Request { container: &id, netns, task, credentials: &config.credentials };
     let (plan, timings) = loop {
-        let plan = plan::plan(&request, &snapshot, &taken)?;
+        let snapshot = look_for_eni(&request, &kernel, attached_by.min(deadline)).await?;
+        let plan = plan::plan(&request, &snapshot)?;
         match transact(&plan.steps, &kernel, deadline).await {
-            Err(error) => match error.lease_taken() {
-                Some(lease) => taken.insert(lease),
-                None => return Err(error),
-            },
-            Ok(timings) => break (plan, timings),
-        };
+            Err(error) if error.is_overtaken() => log::debug!("once more: {}", error.line()),
+            outcome => break (plan, outcome?),
+        }
     };
     let took = begin.elapsed().as_secs_f64() * 1e3;
     log::info!("{} in {took:.1} ms ({timings})", summary(&container.id, task, &plan));
     Ok(())
+}
+
+/// Opens both namespaces, if the container has one of its own.
+fn open(container: &Container, config: &Config) -> Result<Kernel> {
+    let (instance_ns, task_ns) = (Netns::current()?, namespace_of(container)?);
+    refuse_shared(&instance_ns, task_ns.inode())?;
+    let link_up_timeout = Duration::from_secs(config.eni.link_up_timeout_seconds);
+    Kernel::open(instance_ns, task_ns, link_up_timeout)
 }
 
 fn summary(id: &str, task: &Task, plan: &Plan) -> String {
@@ -106,25 +103,22 @@ async fn look(kernel: &Kernel) -> Result<Snapshot> {
     })
 }
 
-/// Waits for an ENI that is not attached yet, or on its way home from a namespace that is dying.
-async fn await_eni(
-    request: &Request<'_>,
-    kernel: &Kernel,
-    snapshot: &mut Snapshot,
-    until: Instant,
-) -> Result<()> {
-    if is_here(request, snapshot)? {
-        return Ok(());
+/// Looks until the ENI is there: it may not be attached yet, or be on its way home from a namespace
+/// that is dying.
+async fn look_for_eni(request: &Request<'_>, kernel: &Kernel, until: Instant) -> Result<Snapshot> {
+    let mut snapshot = look(kernel).await?;
+    if is_here(request, &snapshot)? {
+        return Ok(snapshot);
     }
     log::debug!("waiting for ENI {} to be attached", request.task.mac);
     let mut monitor = Monitor::within(&kernel.instance_ns)?;
     loop {
-        *snapshot = look(kernel).await?;
-        if is_here(request, snapshot)? {
-            return Ok(());
+        snapshot = look(kernel).await?;
+        if is_here(request, &snapshot)? {
+            return Ok(snapshot);
         }
         if tokio::time::timeout_at(until.into(), monitor.changed()).await.is_err() {
-            return Err(Error::Refused(plan::absent(request.task.mac, snapshot)));
+            return Err(Error::Refused(plan::absent(request.task.mac, &snapshot)));
         }
     }
 }

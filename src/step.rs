@@ -94,18 +94,12 @@ pub enum Step {
         /// The lease.
         lease: Lease,
     },
-    /// Note on the ENI what it is called here.
-    TagEni {
-        /// Its index on the instance.
-        index: u32,
-        /// The note.
-        tag: Tag,
-    },
-    /// Move the ENI into the task's namespace under its name there.
+    /// Move the ENI into the task's namespace under its name there, with a label that says what it
+    /// is called here.
     MoveIn {
         /// Its index on the instance.
         index: u32,
-        /// What it is called, and what its MTU is, on the instance.
+        /// The label: its name and MTU on the instance, among others.
         home: Tag,
         /// Whether it was up there.
         was_up: bool,
@@ -177,7 +171,6 @@ impl Step {
             Self::CreateVeth { .. } => "veth",
             Self::ConfigurePort { .. } => "port",
             Self::AddFdbEntry { .. } => "fdb",
-            Self::TagEni { .. } => "tag",
             Self::MoveIn { .. } => "move",
             Self::SetIpv6Option { option, .. } => option,
             Self::AddAddress { .. } => "address",
@@ -210,9 +203,6 @@ impl fmt::Display for Step {
             ),
             Self::AddFdbEntry { lease } => {
                 write!(f, "binding {} to port {}", lease.mac(), lease.link_name())
-            }
-            Self::TagEni { tag, .. } => {
-                write!(f, "labelling ENI {} ({}, mtu {})", tag.eni, tag.name, tag.mtu)
             }
             Self::MoveIn { home, inside, mtu, .. } => {
                 write!(f, "moving ENI {} ({}) into the task as {inside}", home.eni, home.name)?;

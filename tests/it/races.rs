@@ -86,7 +86,9 @@ fn of_two_tasks_that_want_the_same_eni_one_gets_it() {
         let winner = outcomes.iter().position(|done| done.code == Some(0)).expect("a winner");
         let loser = 1 - winner;
         assert_eq!(outcomes[loser].code, Some(1), "both got it");
-        assert_eq!(outcomes[loser].stderr.lines().count(), 1, "{}", outcomes[loser].stderr);
+        let line = &outcomes[loser].stderr;
+        let named = format!("in use by the task of container {}", tasks[winner].id);
+        assert!(line.lines().count() == 1 && line.contains(&named), "{line}");
         assert_eq!(tasks[winner].netns().links(), ["lo", "ecs-eth0", "eth0"]);
         assert_eq!(tasks[loser].netns().links(), ["lo"]);
         assert_eq!(instance.ports().len(), 1);

@@ -149,18 +149,14 @@ fn a_second_call_that_wants_something_else() {
 
 #[test]
 fn the_hooks_own_namespace() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    let call = pause.call("prestart").pid(std::process::id());
+    let pause = Pause::new();
     let before = pause.netns().snapshot();
-    let line = call.within(&pause.netns()).badly();
-    assert!(line.contains("no ENI") || line.contains("pid 1"), "{line}");
     let line = pause.call("prestart").within(&pause.netns()).badly();
     assert!(
         line.contains("is this hook's own: start it with a new one (--network none)"),
         "{line}"
     );
     pause.netns().snapshot().assert_same(&before);
-    drop(instance);
 }
 
 #[test]

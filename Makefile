@@ -1,0 +1,53 @@
+# make demo and make test do all the set-up themselves; they need Rust, and root for what they
+# install and for runc.
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check unit integration rootless engines deny clean
+
+# Where .cargo/config.toml, by naming the target, puts what it builds.
+TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+HOOK := $(CURDIR)/target/$(TARGET)/release/oci-awsvpc-hook
+export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
+export CARGO_TERM_COLOR ?= auto
+
+# The machine's own root, or root of no more than a user namespace?
+REAL_ROOT := $(shell [ "$$(id -u)" -eq 0 ] && grep -q '4294967295$$' /proc/self/uid_map && echo yes)
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## the hook, static, as it ships
+	@tests/setup.sh build
+	cargo build --release --locked
+	@ls -l $(HOOK)
+
+demo: build ## a task with the awsvpc network, under real runc
+	@tests/setup.sh run
+	@tests/demo.sh $(HOOK)
+
+test: check unit integration ## everything that must hold
+
+check: ## formatting, lints, documentation
+	@tests/setup.sh build
+	cargo fmt --all -- --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
+
+unit: ## the pure modules
+	cargo test --locked --lib --bins
+
+# The tests drive the binary that ships. As real root, all of them run, and all that can also run
+# in a user namespace; without, the latter, and the others are listed as ignored.
+integration: build
+	@tests/setup.sh run
+ifeq ($(REAL_ROOT),yes)
+	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
+endif
+	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
+
+deny: ## licences, sources and bans of all dependencies
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --all-features check bans licenses sources
+
+clean: ## forget what was built
+	cargo clean

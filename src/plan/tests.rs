@@ -1,0 +1,257 @@
+use super::*;
+use crate::config::Config;
+
+const ENI: &str = "02:5a:a1:1a:43:42";
+const NETNS: u64 = 4_026_532_177;
+
+fn link(index: u32, name: &str, mac: &str) -> Link {
+    Link {
+        index,
+        name: name.to_owned(),
+        mac: mac.parse().ok(),
+        permanent_mac: None,
+        mtu: 9001,
+        mtu_range: (68, 9216),
+        alias: None,
+        kind: None,
+        controller: None,
+        peer: None,
+        ethernet: true,
+        loopback: false,
+        up: false,
+        running: false,
+    }
+}
+
+/// An instance with its own interface and one ENI, and a namespace with nothing in it.
+fn fresh() -> Snapshot {
+    let lo = Link { loopback: true, ethernet: false, ..link(1, "lo", "") };
+    Snapshot {
+        instance: vec![lo.clone(), link(2, "eth0", "02:00:00:00:00:01"), link(3, "eth1", ENI)],
+        uplinks: vec![2],
+        has_ipv6: true,
+        inside: vec![lo],
+    }
+}
+
+/// The same after the plan was carried out.
+fn done(plan: &Plan) -> Snapshot {
+    let mut after = fresh();
+    let lease = plan.lease;
+    let alias = Some(plan.tag.to_string());
+    after.instance.retain(|link| link.name != "eth1");
+    after.instance.push(Link {
+        kind: Some("bridge".to_owned()),
+        up: true,
+        ..link(4, "ecs-bridge", "0a:58:a9:fe:ac:01")
+    });
+    let name = lease.link_name();
+    let port = link(5, name.as_str(), "de:ad:00:00:00:01");
+    after.instance.push(Link { alias: alias.clone(), up: true, peer: Some(2), ..port });
+    after.inside[0].up = true;
+    let credentials = link(2, "ecs-eth0", &lease.mac().to_string());
+    after.inside.push(Link { up: true, peer: Some(5), ..credentials });
+    after.inside.push(Link { up: true, alias, ..link(3, "eth0", ENI) });
+    after
+}
+
+fn task() -> Task {
+    Task {
+        mac: ENI.parse().expect("a MAC"),
+        addresses: vec!["10.0.0.5/24".parse().expect("an address")],
+        gateways: vec![crate::task::Gateway {
+            address: "10.0.0.1".parse().expect("an address"),
+            on_link: false,
+        }],
+        interface: "eth0".parse().expect("a name"),
+        mtu: None,
+        block_metadata: true,
+        stay_down: false,
+    }
+}
+
+fn plan_for(task: &Task, snapshot: &Snapshot) -> Result<Plan> {
+    let credentials = &Config::default().credentials;
+    plan(&Request { container: "abc", netns: NETNS, task, credentials }, snapshot)
+}
+
+fn steps(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
+    let plan = plan_for(&task(), &fresh()).expect("a plan");
+    let (veth, address) = (plan.lease.link_name(), plan.lease);
+    let mac = plan.lease.mac();
+    assert_eq!(
+        steps(&plan),
+        [
+            "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500".to_owned(),
+            "adding 169.254.172.1/22 to ecs-bridge on the instance".to_owned(),
+            format!(
+                "creating veth {veth} on ecs-bridge with ecs-eth0 ({mac}, mtu 1500) in the task"
+            ),
+            format!("switching on port {veth}, isolated"),
+            format!("binding {mac} to port {veth}"),
+            format!("adding neighbour {address} at {mac} to ecs-bridge on the instance"),
+            "switching on lo in the task".to_owned(),
+            format!("adding {address}/22 to ecs-eth0 in the task"),
+            "switching on ecs-eth0 in the task".to_owned(),
+            "adding route 169.254.172.1 dev ecs-eth0 scope link in the task".to_owned(),
+            "adding neighbour 169.254.172.1 at 0a:58:a9:fe:ac:01 to ecs-eth0 in the task"
+                .to_owned(),
+            "adding route 169.254.170.2 via 169.254.172.1 dev ecs-eth0 in the task".to_owned(),
+            "adding route blackhole 169.254.169.254 in the task".to_owned(),
+            "adding route blackhole fd00:ec2::254 in the task".to_owned(),
+            "moving ENI 02:5a:a1:1a:43:42 (eth1) into the task as eth0".to_owned(),
+            "setting accept_ra of eth0 in the task to 0".to_owned(),
+            "adding 10.0.0.5/24 to eth0 in the task".to_owned(),
+            "switching on eth0 in the task".to_owned(),
+            "adding route default via 10.0.0.1 dev eth0 in the task".to_owned(),
+            format!("waiting for {veth} on the instance to be operationally up"),
+            "waiting for ecs-bridge on the instance to be operationally up".to_owned(),
+            "waiting for ecs-eth0 in the task to be operationally up".to_owned(),
+            "waiting for eth0 in the task to be operationally up".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_second_plan_creates_moves_and_switches_nothing() {
+    let first = plan_for(&task(), &fresh()).expect("a plan");
+    let second = plan_for(&task(), &done(&first)).expect("a plan");
+    assert_eq!((second.lease, &second.tag), (first.lease, &first.tag));
+    let idle = |step: &Step| {
+        matches!(
+            step,
+            Step::AddAddress { .. }
+                | Step::AddFdbEntry { .. }
+                | Step::AddNeighbour { .. }
+                | Step::AddRoute { .. }
+                | Step::SetIpv6Option { .. }
+                | Step::AwaitRunning { .. }
+        )
+    };
+    assert!(second.steps.iter().all(idle), "{:#?}", steps(&second));
+}
+
+#[test]
+fn a_veth_without_a_label_is_recognised_by_its_far_end() {
+    let first = plan_for(&task(), &fresh()).expect("a plan");
+    let mut halfway = done(&first);
+    halfway.instance.last_mut().expect("the port").alias = None;
+    halfway.inside.pop();
+    halfway.instance.push(link(3, "eth1", ENI));
+    let plan = plan_for(&task(), &halfway).expect("a plan");
+    assert_eq!(plan.lease, first.lease);
+    let made = |label| plan.steps.iter().filter(|step| step.label() == label).count();
+    assert_eq!((made("veth"), made("port"), made("move")), (0, 1, 1));
+
+    // Another namespace's far end, by chance of the same index, is not ours.
+    halfway.instance[3].peer = Some(9);
+    let error = plan_for(&task(), &halfway).expect_err("a stranger's");
+    assert!(error.line().contains("that this hook did not make"), "{}", error.line());
+}
+
+#[test]
+fn the_lease_is_the_first_that_nobody_holds() {
+    let credentials = Config::default().credentials;
+    let order: Vec<Lease> =
+        Lease::candidates(credentials.subnet, credentials.gateway, "abc").take(2).collect();
+    let mut snapshot = fresh();
+    assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[0]);
+    snapshot.instance.push(link(7, order[0].link_name().as_str(), "de:ad:00:00:00:02"));
+    assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[1]);
+}
+
+#[test]
+fn an_eni_that_came_home_by_itself_keeps_its_old_name_and_mtu() {
+    let mut snapshot = fresh();
+    let first = plan_for(&task(), &snapshot).expect("a plan");
+    let came = Link { alias: Some(first.tag.to_string()), mtu: 1500, ..link(9, "dev3", ENI) };
+    snapshot.instance[2] = came;
+    let plan = plan_for(&task(), &snapshot).expect("a plan");
+    assert_eq!((plan.tag.name.as_str(), plan.tag.mtu), ("eth1", 9001));
+    assert!(
+        steps(&plan).contains(&format!("moving ENI {ENI} (eth1) into the task as eth0, mtu 9001"))
+    );
+    // A label with another ENI's address or an impossible MTU is forged: what is shown counts.
+    for forged in [
+        first.tag.to_string().replace(ENI, "02:00:00:00:00:99"),
+        first.tag.to_string().replace("9001", "65535"),
+    ] {
+        snapshot.instance[2].alias = Some(forged);
+        let plan = plan_for(&task(), &snapshot).expect("a plan");
+        assert_eq!((plan.tag.name.as_str(), plan.tag.mtu), ("dev3", 1500));
+    }
+}
+
+#[test]
+fn an_eni_is_known_by_its_permanent_address() {
+    let mut snapshot = fresh();
+    snapshot.instance[2].permanent_mac = snapshot.instance[2].mac;
+    snapshot.instance[2].mac = "02:00:00:00:00:55".parse().ok();
+    assert!(plan_for(&task(), &snapshot).is_ok());
+    // And not by one that it only pretends to have.
+    snapshot.instance[2].mac = snapshot.instance[2].permanent_mac;
+    snapshot.instance[2].permanent_mac = "02:00:00:00:00:55".parse().ok();
+    let error = plan_for(&task(), &snapshot).expect_err("another");
+    assert!(error.line().contains("02:00:00:00:00:55 (eth1)"), "{}", error.line());
+}
+
+#[test]
+fn an_adopted_bridge_keeps_its_mac_address_for_good() {
+    let mut snapshot = fresh();
+    let kind = Some("bridge".to_owned());
+    snapshot.instance.push(Link { kind, ..link(4, "ecs-bridge", "16:00:00:00:00:01") });
+    let plan = plan_for(&task(), &snapshot).expect("a plan");
+    let steps = steps(&plan);
+    assert_eq!(
+        steps[..2],
+        [
+            "pinning 16:00:00:00:00:01 to bridge ecs-bridge",
+            "switching on ecs-bridge on the instance"
+        ]
+    );
+    let neighbour = "adding neighbour 169.254.172.1 at 16:00:00:00:00:01 to ecs-eth0 in the task";
+    assert!(steps.iter().any(|step| step == neighbour), "{steps:#?}");
+}
+
+#[test]
+fn a_kernel_without_ipv6_serves_ipv4_tasks_and_refuses_others() {
+    let snapshot = Snapshot { has_ipv6: false, ..fresh() };
+    let plan = plan_for(&task(), &snapshot).expect("a plan");
+    let v6 = |step: &String| step.contains("fd00:") || step.contains("accept_ra");
+    assert!(!steps(&plan).iter().any(v6), "{:#?}", steps(&plan));
+    let mut dual = task();
+    dual.addresses.push("2001:db8::5/64".parse().expect("an address"));
+    let error = plan_for(&dual, &snapshot).expect_err("no IPv6");
+    assert!(error.line().contains("this kernel has no IPv6"), "{}", error.line());
+}
+
+#[test]
+fn an_mtu_beyond_the_driver_is_refused() {
+    let big = Task { mtu: Some(9217), ..task() };
+    let error = plan_for(&big, &fresh()).expect_err("too big");
+    assert!(error.line().contains("mtu 9217 is not possible on eth1"), "{}", error.line());
+}
+
+#[test]
+fn links_that_are_no_eni_are_refused() {
+    type Spoil = fn(&mut Snapshot);
+    let cases: [(Spoil, &str); 6] = [
+        (|snapshot| snapshot.uplinks.push(3), "default route"),
+        (|snapshot| snapshot.instance[2].controller = Some(9), "belongs to a bridge or bond"),
+        (|snapshot| snapshot.instance[2].kind = Some("bridge".to_owned()), "is a bridge"),
+        (|snapshot| snapshot.instance[2].kind = Some("bond".to_owned()), "is a bond"),
+        (|snapshot| snapshot.instance[2].ethernet = false, "not an Ethernet"),
+        (|snapshot| snapshot.instance.push(link(8, "vlan7", ENI)), "eth1, vlan7"),
+    ];
+    for (spoil, named) in cases {
+        let mut snapshot = fresh();
+        spoil(&mut snapshot);
+        let error = plan_for(&task(), &snapshot).expect_err(named);
+        assert!(error.line().contains(named), "{}", error.line());
+    }
+}
