@@ -111,3 +111,20 @@ fn help_and_version_are_on_stdout() {
         assert!(done.stdout.contains(part), "{}", done.stdout);
     }
 }
+
+#[test]
+fn a_host_without_ipv6_serves_ipv4_tasks_and_refuses_others() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let without = |call: Call| {
+        let script = "mount -t tmpfs none /proc/sys/net && exec \"$@\"";
+        call.through(&["unshare", "--mount", "sh", "-c", script, "sh"])
+    };
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let refused = without(pause.call("prestart").eni("ipv6-addresses", "2001:db8::5"));
+    assert!(refused.on(&instance).badly().contains("this kernel has no IPv6"));
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
+    without(pause.call("prestart")).on(&instance).silently();
+    assert_eq!(pause.netns().routes("4").len(), 5);
+    assert!(!pause.netns().routes("6").iter().any(|route| route.contains("blackhole")));
+}

@@ -39,8 +39,8 @@ fn an_eni_that_never_comes_is_told_with_those_that_are_there() {
     {
         assert!(line.contains(part), "{line}");
     }
-    instance.netns.snapshot().assert_same(&before.0);
-    pause.netns().snapshot().assert_same(&before.1);
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }
 
 #[test]

@@ -11,8 +11,8 @@ fn refused(instance: &Instance, pause: &Pause, call: &Call, named: &[&str]) {
     for part in named {
         assert!(line.contains(part), "{part:?} is not in: {line}");
     }
-    instance.netns.snapshot().assert_same(&before.0);
-    pause.netns().snapshot().assert_same(&before.1);
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn the_hooks_own_namespace() {
         line.contains("is this hook's own: start it with a new one (--network none)"),
         "{line}"
     );
-    pause.netns().snapshot().assert_same(&before);
+    pause.netns().assert_same(&before);
 }
 
 #[test]

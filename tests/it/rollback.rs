@@ -7,6 +7,9 @@ fn instance() -> Instance {
     let (instance, pause) = (Instance::new(), Pause::new());
     pause.call("prestart").on(&instance).silently();
     pause.call("poststop").on(&instance).well();
+    crate::fixtures::eventually("a bridge without ports that says so", || {
+        instance.netns.link("ecs-bridge").is_some_and(|bridge| bridge["operstate"] == "DOWN")
+    });
     instance
 }
 
@@ -20,8 +23,8 @@ fn a_route_that_is_refused_at_the_end_undoes_everything() {
         line.contains("adding route default via 10.0.0.1 dev eth0 in the task: another route"),
         "{line}"
     );
-    instance.netns.snapshot().assert_same(&before.0);
-    pause.netns().snapshot().assert_same(&before.1);
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
     instance.assert_home();
 }
 
@@ -53,8 +56,8 @@ fn a_carrier_that_does_not_come_is_told_and_undone() {
         "{line}"
     );
     assert!(begin.elapsed().as_millis() < 3000);
-    instance.netns.snapshot().assert_same(&before.0);
-    pause.netns().snapshot().assert_same(&before.1);
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }
 
 #[test]
@@ -65,6 +68,6 @@ fn a_deadline_that_is_over_is_told_and_undone() {
     let call = pause.call("prestart").config(&folder, "deadline-seconds = 0\n");
     let line = call.on(&instance).badly();
     assert!(line.contains("out of time (deadline-seconds in config.toml)"), "{line}");
-    instance.netns.snapshot().assert_same(&before.0);
-    pause.netns().snapshot().assert_same(&before.1);
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }

@@ -248,8 +248,8 @@ fn a_second_call_changes_nothing() {
     let before = (instance.netns.snapshot(), pause.netns().snapshot());
     both("createRuntime").on(&instance).silently();
     both("prestart").on(&instance).silently();
-    instance.netns.snapshot().assert_same(&before.0);
-    pause.netns().snapshot().assert_same(&before.1);
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn what_a_killed_hook_left_is_completed() {
     task.ip("route flush dev ecs-eth0");
     task.ip("route del blackhole 169.254.169.254");
     pause.call("prestart").on(&instance).silently();
-    instance.netns.snapshot().assert_same(&complete.0);
+    instance.netns.assert_same(&complete.0);
     assert_eq!(task.routes("4").len(), 5);
 }
 

@@ -16,7 +16,7 @@ fn the_eni_comes_home_as_it_was_and_a_second_call_is_fine() {
     instance.assert_home();
     let after = instance.netns.snapshot();
     pause.call("poststop").on(&instance).silently();
-    instance.netns.snapshot().assert_same(&after);
+    instance.netns.assert_same(&after);
 }
 
 #[test]
@@ -152,5 +152,5 @@ fn another_container_is_left_alone() {
     let other = pause.call("poststop").id("other").field("annotations", json!({"a": "b"}));
     other.on(&instance).silently();
     pause.call("poststop").id("other").on(&instance).silently();
-    instance.netns.snapshot().assert_same(&before);
+    instance.netns.assert_same(&before);
 }
