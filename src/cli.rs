@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::config::{DEFAULT_PATH, LogLevel};
-use clap::{Parser, ValueEnum};
-use std::{fmt, path::PathBuf};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 /// Gives a container the Amazon ECS awsvpc task network.
 ///
@@ -15,39 +15,44 @@ use std::{fmt, path::PathBuf};
 #[derive(Debug, Parser)]
 #[command(name = "oci-awsvpc-hook", version, max_term_width = 100)]
 pub struct Cli {
-    /// The stage that the runtime is in.
-    #[arg(value_enum)]
-    pub stage: Stage,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
 
     /// Read this configuration, which must exist, instead of the host's.
-    #[arg(long, value_name = "FILE", long_help = config_help())]
+    #[arg(long, global = true, value_name = "FILE", long_help = config_help())]
     pub config: Option<PathBuf>,
 
     /// Log from this level on, whatever the configuration says.
-    #[arg(long, value_enum, value_name = "LEVEL", overrides_with = "log_level")]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL", overrides_with = "log_level")]
     pub log_level: Option<LogLevel>,
 }
 
-/// The stages of a container's life at which this hook has something to do. They are told in argv
-/// because runtimes differ in what they write into the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stage {
+/// The stages of a container's life at which this hook has something to do, told in argv because
+/// runtimes differ in what they write into the state; and what an operator can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
     /// The container's process exists, its program does not run yet: set the network up
     Prestart,
     /// The same as prestart, under its newer name
-    #[value(name = "createRuntime")]
+    #[command(name = "createRuntime")]
     CreateRuntime,
     /// The container is gone: take the network down
     Poststop,
+    /// Restore ENIs that came home without poststop, and forget tasks that are gone
+    Gc,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Command {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Prestart => "prestart",
             Self::CreateRuntime => "createRuntime",
             Self::Poststop => "poststop",
-        })
+            Self::Gc => "gc",
+        }
     }
 }
 

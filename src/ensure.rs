@@ -4,12 +4,14 @@ use crate::{
     error::{Doing, Error, Result, refuse},
     kernel::{Applied, Kernel, Outcome, changed, ensured},
     lease::Lease,
+    limits::Limits,
     link::{InterfaceName, Mac},
     netlink::{Answer, KernelError, LinkChange, Monitor, PortFlags, Veth},
     step::{Route, Side},
     tag::Tag,
 };
 use ipnetwork::IpNetwork;
+use nix::errno::Errno;
 use std::{fs, net::IpAddr, time::Instant};
 
 impl Kernel {
@@ -44,6 +46,11 @@ impl Kernel {
         match self.instance.add_veth(&veth).await {
             Err(error) if error.is_exists() && self.instance.link(name).await?.is_some() => {
                 Err(Error::Overtaken(format!("another task took {lease}")).into())
+            }
+            // BR_MAX_PORTS, net/bridge/br_private.h.
+            Err(error) if error.errno == Errno::EXFULL => {
+                Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned())
+                    .into())
             }
             added => changed(added),
         }
@@ -183,7 +190,7 @@ impl Kernel {
         &self,
         side: Side,
         name: &InterfaceName,
-        deadline: Instant,
+        limits: &Limits,
     ) -> Outcome<Applied> {
         let (netlink, netns) = self.side(side);
         let running = async || -> Outcome<bool> {
@@ -194,9 +201,9 @@ impl Kernel {
             return Ok(Applied::Already);
         }
         let mut monitor = Monitor::within(netns)?;
-        let limit = deadline.min(Instant::now() + self.link_up_timeout);
+        let until = Instant::now() + self.link_up_timeout;
         while !running().await? {
-            if tokio::time::timeout_at(limit.into(), monitor.changed()).await.is_err() {
+            if !limits.change(&mut monitor, until).await? {
                 return refuse(format!(
                     "it has no carrier after {:.0?} (link-up-timeout-seconds in config.toml)",
                     self.link_up_timeout

@@ -3,12 +3,13 @@
 use crate::{
     eni,
     error::{Cause, Doing, Error, Result},
+    limits::Limits,
     netlink::{Answer, LinkChange, Netlink},
     netns::Netns,
     step::{Side, Step},
     tag::Tag,
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The two namespaces that a task lives in, and a routing socket in each.
 #[derive(Debug)]
@@ -56,11 +57,11 @@ impl Kernel {
     }
 
     /// Ensures one step: what is so already is fine, the same thing in another form is an error,
-    /// and a step that fails has changed nothing. `deadline` limits how long it may wait.
+    /// and a step that fails has changed nothing.
     ///
     /// # Errors
     /// The kernel's refusal, or our own.
-    pub async fn apply(&self, step: &Step, deadline: Instant) -> Outcome<Applied> {
+    pub async fn apply(&self, step: &Step, limits: &Limits) -> Outcome<Applied> {
         match step {
             Step::CreateBridge { bridge, mac, mtu } => self.ensure_bridge(bridge, *mac, *mtu).await,
             Step::PinBridgeMac { bridge, mac } => {
@@ -74,6 +75,10 @@ impl Kernel {
                 self.configure_port(*lease, tag, *isolated).await
             }
             Step::AddFdbEntry { lease } => self.ensure_fdb_entry(*lease).await,
+            Step::DeleteRule { rule } => match self.instance.delete_rule(rule).await {
+                Err(error) if error.is_absent() => Ok(Applied::Already),
+                deleted => changed(deleted),
+            },
             Step::MoveIn { index, home, was_up, inside, mtu } => {
                 let to = &self.task_ns;
                 match eni::move_in(&self.instance, *index, to, home, inside, *mtu).await {
@@ -99,7 +104,7 @@ impl Kernel {
                 self.ensure_neighbour(*side, link, *address, *mac).await
             }
             Step::SetUp { side, link } => self.change(*side, link, &switched(true)).await,
-            Step::AwaitRunning { side, link } => self.await_running(*side, link, deadline).await,
+            Step::AwaitRunning { side, link } => self.await_running(*side, link, limits).await,
         }
     }
 
@@ -110,6 +115,7 @@ impl Kernel {
     pub async fn revert(&self, step: &Step) -> Outcome<()> {
         match step {
             Step::CreateVeth { lease, .. } => gone(self.delete_veth(lease.link_name()).await),
+            Step::DeleteRule { rule } => ensured(self.instance.add_rule(rule).await).map(|_| ()),
             Step::MoveIn { home, was_up, .. } => Ok(self.bring_home(home, *was_up).await?),
             Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
                 gone(self.delete_address(*side, link, *address).await)

@@ -23,22 +23,26 @@
 //! the kernel shows ([`snapshot`]), on a list of [`step`]s; it is pure. [`transact`] makes them
 //! happen in order, or undoes them in reverse.
 //!
-//! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`] or [`teardown`] → [`plan`] →
-//! [`transact`] → [`kernel`] → [`netlink`], [`netns`].
+//! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`], [`teardown`] or [`gc`] →
+//! [`plan`] → [`transact`] → [`kernel`] → [`netlink`], [`netns`].
 
 pub mod cli;
 pub mod config;
 pub mod eni;
 mod ensure;
 pub mod error;
+pub mod gc;
+pub mod instance;
 pub mod kernel;
 pub mod lease;
+pub mod limits;
 pub mod link;
 pub mod logging;
 pub mod netlink;
 pub mod netns;
 pub mod oci;
 pub mod plan;
+pub mod rule;
 pub mod setup;
 pub mod snapshot;
 pub mod step;
@@ -47,50 +51,74 @@ pub mod task;
 pub mod teardown;
 pub mod transact;
 
-use cli::{Cli, Stage};
+use cli::{Cli, Command};
 use config::Config;
 use error::{Doing, Result};
 use oci::{Annotations, Container};
-use std::io::Read;
+use std::io::{Read, Write};
 use task::Task;
+use teardown::Told;
 
-/// Does what the runtime calls us for at one stage.
+/// Does what the command line asks for; a stage reads the container's state from `stdin`.
 ///
 /// # Errors
 /// It could not be done. At `prestart`, nothing has changed then.
 pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
+    if cli.command == Command::Gc {
+        return collect_garbage(cli, &Config::load(cli.config.as_deref())?);
+    }
     let container = Container::read(stdin)?;
-    let doing = || format!("container {}", container.id);
-    let config = Config::load(cli.config.as_deref());
-    if config.is_err() && !could_be_ours(&container) {
-        return Ok(());
-    }
-    let config = config?;
-    match cli.stage {
-        Stage::Prestart | Stage::CreateRuntime => prestart(cli, &container, &config).doing(doing),
-        Stage::Poststop => poststop(cli, &container, &config).doing(doing),
-    }
+    let config = match Config::load(cli.config.as_deref()) {
+        Err(_) if !could_be_ours(&container) => return Ok(()),
+        config => config?,
+    };
+    let annotations = container.annotations(&config.detect.annotation);
+    let work = || match cli.command {
+        Command::Poststop => poststop(cli, &container, &annotations.unwrap_or_default(), &config),
+        _ => prestart(cli, &container, &annotations?, &config),
+    };
+    work().doing(|| format!("container {}", container.id))
 }
 
-fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
-    let annotations = container.annotations(&config.detect.annotation)?;
-    let Some(task) = Task::from_annotations(&annotations, &config.detect, &config.eni)? else {
+fn prestart(
+    cli: &Cli,
+    container: &Container,
+    annotations: &Annotations,
+    config: &Config,
+) -> Result<()> {
+    let Some(task) = Task::from_annotations(annotations, &config.detect, &config.eni)? else {
         return Ok(());
     };
     logging::open(config.log, cli.log_level);
     block_on(setup::set_up(container, &task, config))
 }
 
-/// What the annotations say of the ENI does not matter here: the kernel knows better. Only one
-/// that says that the container is not ours ends this at once.
-fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
-    let annotations = container.annotations(&config.detect.annotation).unwrap_or_default();
-    let known = is_ours(&annotations, config);
-    if !known && !annotations.is_empty() {
+/// What the annotations say of the ENI hardly matters here: the kernel knows better. Only one that
+/// says that the container is not ours ends this at once.
+fn poststop(
+    cli: &Cli,
+    container: &Container,
+    annotations: &Annotations,
+    config: &Config,
+) -> Result<()> {
+    let told = if is_ours(annotations, config) {
+        Told::Ours(Task::mac_of(annotations))
+    } else if annotations.is_empty() {
+        Told::Nothing
+    } else {
         return Ok(());
-    }
+    };
     logging::open(config.log, cli.log_level);
-    block_on(teardown::tear_down(container, known, config))
+    block_on(teardown::tear_down(container, told, config))
+}
+
+fn collect_garbage(cli: &Cli, config: &Config) -> Result<()> {
+    logging::open(config.log, cli.log_level);
+    let mut lines = block_on(gc::collect(config))?;
+    if lines.is_empty() {
+        lines.push("nothing to restore".to_owned());
+    }
+    writeln!(std::io::stdout(), "{}", lines.join("\n")).doing(|| "writing to stdout")
 }
 
 fn is_ours(annotations: &Annotations, config: &Config) -> bool {
@@ -107,6 +135,7 @@ fn could_be_ours(container: &Container) -> bool {
     }
 }
 
+/// Runs `work` on this one thread.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match oci_awsvpc_hook::run(&cli, std::io::stdin().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            logging::report(&format!("{}: {}", cli.stage, error.line()));
+            logging::report(&format!("{}: {}", cli.command.name(), error.line()));
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 use crate::error::{Cause, Doing, Error, Result};
 use nix::sched::{CloneFlags, setns};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     os::{
@@ -94,54 +95,53 @@ pub fn holds_pid_1(inode: u64) -> bool {
     inode_of(&path_of(1)) == Some(inode)
 }
 
-/// A way into a namespace that nobody gave us.
-#[derive(Debug)]
-pub enum Entrance {
-    /// Through a process that is in it.
-    Process(i32, Netns),
-    /// Through a place where it is mounted.
-    Mount(PathBuf, Netns),
+/// Who keeps a namespace alive, and so the ways into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keepers {
+    /// The processes in it.
+    pub pids: Vec<i32>,
+    /// The places where it is mounted.
+    pub mounts: Vec<PathBuf>,
 }
 
-impl Entrance {
-    /// The namespace behind it.
+impl Keepers {
+    /// Opens the namespace with this inode through one of them. `None`: they are gone meanwhile, or
+    /// may not be used.
     #[must_use]
-    pub fn netns(&self) -> &Netns {
-        match self {
-            Self::Process(_, netns) | Self::Mount(_, netns) => netns,
-        }
+    pub fn open(&self, inode: u64) -> Option<Netns> {
+        let paths = self.pids.iter().map(|pid| path_of(*pid)).chain(self.mounts.iter().cloned());
+        paths.filter_map(|path| Netns::open(&path).ok()).find(|netns| netns.inode == inode)
     }
 }
 
-/// Finds a way into the namespace with this inode: a process that is in it, or a mount of it.
-/// `None`: nobody keeps it, so it is dying.
+/// All the namespaces that somebody keeps, by inode. One that is not among them is dying: the
+/// kernel is about to send its interfaces home. (Or something keeps a bare descriptor of it.)
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn find(inode: u64) -> Result<Option<Entrance>> {
-    let processes = std::fs::read_dir("/proc").doing(|| "listing /proc")?;
-    for entry in processes.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        if inode_of(&path_of(pid)) == Some(inode)
-            && let Ok(netns) = Netns::of_pid(pid)
-            && netns.inode == inode
+pub fn kept() -> Result<BTreeMap<u64, Keepers>> {
+    let mut kept: BTreeMap<u64, Keepers> = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").doing(|| "listing /proc")?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(pid) = pid
+            && let Some(inode) = inode_of(&path_of(pid))
         {
-            return Ok(Some(Entrance::Process(pid, netns)));
+            kept.entry(inode).or_default().pids.push(pid);
         }
     }
     let mounts =
         std::fs::read_to_string("/proc/thread-self/mountinfo").doing(|| "listing the mounts")?;
-    let mounted = mounts.lines().filter_map(|line| {
-        // "36 25 0:4 net:[4026532177] /run/netns/blue rw - nsfs nsfs rw", proc(5).
-        let mut fields = line.split(' ').skip(3);
-        (fields.next()? == format!("net:[{inode}]")).then_some(())?;
-        let path = PathBuf::from(fields.next()?);
-        let netns = Netns::open(&path).ok().filter(|netns| netns.inode == inode)?;
-        Some(Entrance::Mount(path, netns))
-    });
-    Ok({ mounted }.next())
+    for (inode, path) in mounts.lines().filter_map(mounted) {
+        kept.entry(inode).or_default().mounts.push(path);
+    }
+    Ok(kept)
+}
+
+/// `36 25 0:4 net:[4026532177] /run/netns/blue rw - nsfs nsfs rw`: proc(5), mountinfo.
+fn mounted(line: &str) -> Option<(u64, PathBuf)> {
+    let mut fields = line.split(' ').skip(3);
+    let inode = fields.next()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?;
+    Some((inode, PathBuf::from(fields.next()?)))
 }
 
 fn path_of(pid: i32) -> PathBuf {
@@ -150,4 +150,18 @@ fn path_of(pid: i32) -> PathBuf {
 
 fn inode_of(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|metadata| metadata.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounted_namespaces_are_found_among_mounts() {
+        let line = "36 25 0:4 net:[4026532177] /run/netns/blue rw shared:2 - nsfs nsfs rw";
+        assert_eq!(mounted(line), Some((4_026_532_177, PathBuf::from("/run/netns/blue"))));
+        for other in ["", "36 25 0:4 / /proc rw - proc proc rw", "36 25 0:4 mnt:[7] /run/mnt rw"] {
+            assert_eq!(mounted(other), None);
+        }
+    }
 }

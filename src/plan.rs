@@ -136,12 +136,18 @@ fn eni_arrival(
                     stranger.mac.map_or("no MAC address".to_owned(), |mac| mac.to_string())
                 ));
             }
+            let mut steps = leftover_rules(task, link, snapshot);
             let tag = home_of(link, container, netns, mac)?;
             let mtu = wanted_mtu(task, link, tag.mtu)?;
             let (index, was_up) = (link.index, link.up);
-            let moving =
-                Step::MoveIn { index, home: tag.clone(), was_up, inside: inside.clone(), mtu };
-            Ok((tag, vec![moving]))
+            steps.push(Step::MoveIn {
+                index,
+                home: tag.clone(),
+                was_up,
+                inside: inside.clone(),
+                mtu,
+            });
+            Ok((tag, steps))
         }
         Whereabouts::Inside(link) => {
             let remembered = own
@@ -183,6 +189,16 @@ pub fn absent(mac: Mac, snapshot: &Snapshot) -> String {
         "no ENI {mac} on the instance: present are {}; is it attached to this instance?",
         snapshot.macs()
     )
+}
+
+/// The rules that a host daemon made for the ENI. Its addresses and routes go away with it, in
+/// whatever table they are; rules would stay.
+fn leftover_rules(task: &Task, link: &Link, snapshot: &Snapshot) -> Vec<Step> {
+    let of_link = snapshot.addresses.iter().filter(|(index, _)| *index == link.index);
+    let addresses: Vec<IpAddr> =
+        of_link.map(|(_, address)| address).chain(&task.addresses).map(IpNetwork::ip).collect();
+    let own = snapshot.rules.iter().filter(|rule| rule.is_about(&link.name, &addresses));
+    own.map(|rule| Step::DeleteRule { rule: rule.clone() }).collect()
 }
 
 /// What the ENI is called at home: what it says itself if it came home without us, else what it is

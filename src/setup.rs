@@ -4,6 +4,7 @@ use crate::{
     config::Config,
     error::{Doing, Error, Result, refuse},
     kernel::Kernel,
+    limits::Limits,
     netlink::Monitor,
     netns::{self, Netns},
     oci::Container,
@@ -28,16 +29,16 @@ const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
 /// It cannot or must not be done; then nothing has changed.
 pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Result<()> {
     let begin = Instant::now();
-    let deadline = begin + config.deadline();
+    let limits = Limits::start(config.deadline())?;
     let attached_by = begin + Duration::from_secs(config.eni.attach_timeout_seconds);
     let kernel = open(container, config)?;
     let id = short_id(&container.id);
     let netns = kernel.task_ns.inode();
     let request = Request { container: &id, netns, task, credentials: &config.credentials };
     let (plan, timings) = loop {
-        let snapshot = look_for_eni(&request, &kernel, attached_by.min(deadline)).await?;
+        let snapshot = look_for_eni(&request, &kernel, &limits, attached_by).await?;
         let plan = plan::plan(&request, &snapshot)?;
-        match transact(&plan.steps, &kernel, deadline).await {
+        match transact(&plan.steps, &kernel, &limits).await {
             Err(error) if error.is_overtaken() => log::debug!("once more: {}", error.line()),
             outcome => break (plan, outcome?),
         }
@@ -93,19 +94,34 @@ fn refuse_shared(instance: &Netns, task: u64) -> Result<()> {
     ))
 }
 
-async fn look(kernel: &Kernel) -> Result<Snapshot> {
-    let doing = || "looking at the instance's links and routes";
+/// Looks at both namespaces.
+///
+/// # Errors
+/// The kernel's.
+pub async fn look(kernel: &Kernel) -> Result<Snapshot> {
+    let doing = || "looking at the instance";
+    let rules = kernel.instance.rules().await.doing(doing)?;
+    // A dump of all addresses for the rare host with rules that could be about one of them.
+    let some = rules.iter().any(|rule| rule.from.is_some() || rule.to.is_some());
+    let addresses = if some { kernel.instance.all_addresses().await } else { Ok(Vec::new()) };
     Ok(Snapshot {
         instance: kernel.instance.links().await.doing(doing)?,
         uplinks: kernel.instance.uplinks().await.doing(doing)?,
+        rules,
+        addresses: addresses.doing(doing)?,
         has_ipv6: Path::new(IPV6_PROOF).exists(),
-        inside: kernel.task.links().await.doing(|| "looking at the task's links")?,
+        inside: kernel.task.links().await.doing(|| "looking at the task")?,
     })
 }
 
 /// Looks until the ENI is there: it may not be attached yet, or be on its way home from a namespace
 /// that is dying.
-async fn look_for_eni(request: &Request<'_>, kernel: &Kernel, until: Instant) -> Result<Snapshot> {
+async fn look_for_eni(
+    request: &Request<'_>,
+    kernel: &Kernel,
+    limits: &Limits,
+    until: Instant,
+) -> Result<Snapshot> {
     let mut snapshot = look(kernel).await?;
     if is_here(request, &snapshot)? {
         return Ok(snapshot);
@@ -117,7 +133,7 @@ async fn look_for_eni(request: &Request<'_>, kernel: &Kernel, until: Instant) ->
         if is_here(request, &snapshot)? {
             return Ok(snapshot);
         }
-        if tokio::time::timeout_at(until.into(), monitor.changed()).await.is_err() {
+        if !limits.change(&mut monitor, until).await? {
             return Err(Error::Refused(plan::absent(request.task.mac, &snapshot)));
         }
     }
@@ -127,10 +143,9 @@ async fn look_for_eni(request: &Request<'_>, kernel: &Kernel, until: Instant) ->
 fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
     match snapshot.locate(request.task.mac, request.netns)? {
         Whereabouts::Home(_) | Whereabouts::Inside(_) => Ok(true),
-        Whereabouts::Absent => Ok(false),
-        Whereabouts::Held(veth, tag) => match netns::find(tag.netns)? {
-            Some(_) => refuse(plan::held(request.task.mac, &veth.name, &tag)),
-            None => Ok(false),
-        },
+        Whereabouts::Held(veth, tag) if netns::kept()?.contains_key(&tag.netns) => {
+            refuse(plan::held(request.task.mac, &veth.name, &tag))
+        }
+        Whereabouts::Held(..) | Whereabouts::Absent => Ok(false),
     }
 }

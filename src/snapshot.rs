@@ -5,9 +5,11 @@ use crate::{
     error::{Result, refuse},
     lease::Lease,
     link::{Link, Mac},
+    rule::Rule,
     tag::Tag,
     task::CREDENTIAL_INTERFACE,
 };
+use ipnetwork::IpNetwork;
 
 /// The links of both namespaces, and what else decides.
 #[derive(Clone, Debug)]
@@ -16,6 +18,11 @@ pub struct Snapshot {
     pub instance: Vec<Link>,
     /// The indices of the instance's links that carry its best default routes.
     pub uplinks: Vec<u32>,
+    /// The instance's policy routing rules.
+    pub rules: Vec<Rule>,
+    /// The addresses of the instance's links, by index; looked up only where a rule could be about
+    /// one of them.
+    pub addresses: Vec<(u32, IpNetwork)>,
     /// Whether the kernel has IPv6.
     pub has_ipv6: bool,
     /// The task's links.

@@ -6,6 +6,7 @@
 use crate::{
     lease::Lease,
     link::{InterfaceName, Mac},
+    rule::Rule,
     tag::Tag,
 };
 use ipnetwork::IpNetwork;
@@ -94,6 +95,11 @@ pub enum Step {
         /// The lease.
         lease: Lease,
     },
+    /// Delete a policy routing rule that a host daemon made for the ENI.
+    DeleteRule {
+        /// The rule.
+        rule: Rule,
+    },
     /// Move the ENI into the task's namespace under its name there, with a label that says what it
     /// is called here.
     MoveIn {
@@ -171,6 +177,7 @@ impl Step {
             Self::CreateVeth { .. } => "veth",
             Self::ConfigurePort { .. } => "port",
             Self::AddFdbEntry { .. } => "fdb",
+            Self::DeleteRule { .. } => "rule",
             Self::MoveIn { .. } => "move",
             Self::SetIpv6Option { option, .. } => option,
             Self::AddAddress { .. } => "address",
@@ -204,6 +211,7 @@ impl fmt::Display for Step {
             Self::AddFdbEntry { lease } => {
                 write!(f, "binding {} to port {}", lease.mac(), lease.link_name())
             }
+            Self::DeleteRule { rule } => write!(f, "deleting rule {rule} on the instance"),
             Self::MoveIn { home, inside, mtu, .. } => {
                 write!(f, "moving ENI {} ({}) into the task as {inside}", home.eni, home.name)?;
                 mtu.map_or(Ok(()), |mtu| write!(f, ", mtu {mtu}"))

@@ -9,56 +9,64 @@ use crate::{
     config::Config,
     eni,
     error::{Doing, Result, refuse},
-    lease::Lease,
-    link::Link,
-    netlink::{KernelError, Monitor, Netlink},
-    netns::{self, Entrance, Netns},
+    instance::{Instance, strays},
+    limits::Limits,
+    link::{InterfaceName, Link, Mac},
+    netlink::{Monitor, Netlink},
+    netns::{self, Keepers, Netns},
     oci::Container,
     snapshot::tagged_veths,
     tag::{Tag, short_id},
 };
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-/// Takes the container's network down and brings its ENI home. `known` says whether the runtime
-/// told us that the container is ours; if it did not, the kernel is asked, and a container that has
-/// nothing is nothing to report.
+/// What the runtime told us about the container at `poststop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// That it is ours, and perhaps which ENI it has.
+    Ours(Option<Mac>),
+    /// Nothing. If the kernel shows nothing of it either, there is nothing to report.
+    Nothing,
+}
+
+/// Takes the container's network down and brings its ENI home.
 ///
 /// # Errors
 /// Something could not be taken down. What could be, was.
-pub async fn tear_down(container: &Container, known: bool, config: &Config) -> Result<()> {
+pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Result<()> {
     let begin = Instant::now();
-    let patience = Duration::from_secs(config.eni.return_timeout_seconds).min(config.deadline());
-    let instance_ns = Netns::current()?;
-    let instance = Netlink::here()?;
     let id = short_id(&container.id);
-    let teardown = Teardown { instance, instance_ns, config, until: begin + patience };
-
-    let links = teardown.links().await?;
+    let teardown = Teardown {
+        instance: Instance::open(&config.credentials)?,
+        limits: Limits::start(config.deadline())?,
+        patience: Duration::from_secs(config.eni.return_timeout_seconds),
+    };
     let mut outcomes = Vec::new();
+    let links = teardown.instance.links().await?;
     for (veth, _, tag) in tagged_veths(&links).filter(|(_, _, tag)| tag.container == id) {
         outcomes.push(teardown.task(veth, &tag).await);
     }
-    // What is still marked as this container's came home without a veth to tell of it.
-    let stray = |link: &Link| {
-        let tag = Tag::parse(link.alias.as_deref()?)?;
-        (tag.container == id && Lease::of_link(&link.name).is_none()).then_some(tag)
-    };
-    for tag in teardown.links().await?.iter().filter_map(stray) {
-        outcomes.push(teardown.restore(&tag).await);
+    // What is still labelled as this container's came home without a veth to tell of it.
+    let links = teardown.instance.links().await?;
+    for tag in strays(&links).filter(|tag| tag.container == id) {
+        outcomes.push(teardown.instance.restore(&tag).await);
     }
-    if known || !outcomes.is_empty() {
-        teardown.forget_neighbours().await?;
+    if let Told::Ours(Some(mac)) = told
+        && outcomes.is_empty()
+        && !links.iter().any(|link| link.is(mac))
+    {
+        outcomes.extend(teardown.search(mac, &links, &id).await.transpose());
     }
-    report(container, known, outcomes, begin.elapsed())
+    if told != Told::Nothing || !outcomes.is_empty() {
+        teardown.instance.forget_neighbours().await?;
+    }
+    report(container, told, outcomes, begin.elapsed())
 }
 
 /// One line about all that was done, and the first failure; the others go to the log.
 fn report(
     container: &Container,
-    known: bool,
+    told: Told,
     outcomes: Vec<Result<String>>,
     took: Duration,
 ) -> Result<()> {
@@ -72,7 +80,7 @@ fn report(
     let took = took.as_secs_f64() * 1e3;
     if !done.is_empty() {
         log::info!("container {}: {}, taken down in {took:.1} ms", container.id, done.join(", "));
-    } else if failures.is_empty() && known {
+    } else if failures.is_empty() && told != Told::Nothing {
         log::info!("container {}: nothing to take down", container.id);
     }
     let Some(first) = failures.pop() else {
@@ -85,66 +93,62 @@ fn report(
 }
 
 struct Teardown<'a> {
-    instance: Netlink,
-    instance_ns: Netns,
-    config: &'a Config,
-    until: Instant,
+    instance: Instance<'a>,
+    limits: Limits,
+    patience: Duration,
 }
 
 impl Teardown<'_> {
-    async fn links(&self) -> Result<Vec<Link>> {
-        self.instance.links().await.doing(|| "listing the instance's links")
-    }
-
     /// Takes down what belongs to one veth.
     async fn task(&self, veth: &Link, tag: &Tag) -> Result<String> {
         let home = self.eni(veth, tag).await;
-        match self.instance.delete_link(veth.index).await {
+        match self.instance.netlink.delete_link(veth.index).await {
             Err(error) if !error.is_no_device() => {
-                return Err(error).doing(|| format!("deleting {}", veth.name));
+                Err(error).doing(|| format!("deleting {}", veth.name))
             }
-            _ => {}
+            _ => home,
         }
-        home
     }
 
     /// Brings the ENI home: it is there, or somebody keeps its namespace, or the kernel sends it.
     async fn eni(&self, veth: &Link, tag: &Tag) -> Result<String> {
-        if !self.is_home(tag).await? {
-            match netns::find(tag.netns)? {
-                Some(entrance) => self.fetch(&entrance, tag).await?,
-                None => self.await_home(veth, tag).await?,
+        let at_home = |links: &[Link]| links.iter().any(|link| link.is(tag.eni));
+        if !at_home(&self.instance.links().await?) {
+            let keepers = netns::kept()?.remove(&tag.netns);
+            let task = keepers.as_ref().and_then(|keepers| keepers.open(tag.netns));
+            match (keepers, task) {
+                (Some(keepers), Some(task)) => self.fetch(&keepers, &task, tag).await?,
+                _ => self.await_home(veth, tag).await?,
             }
         }
-        self.restore(tag).await
+        self.instance.restore(tag).await
     }
 
-    async fn is_home(&self, tag: &Tag) -> Result<bool> {
-        Ok(self.links().await?.iter().any(|link| link.is(tag.eni)))
-    }
-
-    async fn fetch(&self, entrance: &Entrance, tag: &Tag) -> Result<()> {
-        if let Entrance::Process(pid, _) = entrance {
+    async fn fetch(&self, keepers: &Keepers, task: &Netns, home: &Tag) -> Result<()> {
+        if !keepers.pids.is_empty() {
+            let pids: Vec<String> = keepers.pids.iter().map(ToString::to_string).collect();
             log::warn!(
-                "ENI {} is taken out of a namespace that processes still use, such as pid {pid}",
-                tag.eni
+                "ENI {} is taken from processes that are still running in its namespace: {}",
+                home.eni,
+                pids.join(" ")
             );
         }
-        let task = Netlink::within(entrance.netns())?;
-        eni::move_out(&task, &self.instance_ns, tag).await.map(|_| ())
+        let task = Netlink::within(task)?;
+        eni::move_out(&task, &self.instance.netns, home).await.map(|_| ())
     }
 
     /// Nobody keeps the namespace, so it is dying. The kernel sends physical interfaces home before
     /// it deletes virtual ones: once the veth is gone, an ENI that is not home is not coming.
     async fn await_home(&self, veth: &Link, tag: &Tag) -> Result<()> {
-        let mut monitor = Monitor::within(&self.instance_ns)?;
+        let mut monitor = Monitor::within(&self.instance.netns)?;
+        let until = Instant::now() + self.patience;
         loop {
-            let links = self.links().await?;
+            let links = self.instance.links().await?;
             let home = links.iter().any(|link| link.is(tag.eni));
             if home || !links.iter().any(|link| link.name == veth.name) {
                 return Ok(());
             }
-            if tokio::time::timeout_at(self.until.into(), monitor.changed()).await.is_err() {
+            if !self.limits.change(&mut monitor, until).await? {
                 return refuse(format!(
                     "ENI {} did not come home: its namespace (inode {}) has no process and no \
                      mount, but something keeps it open",
@@ -154,42 +158,42 @@ impl Teardown<'_> {
         }
     }
 
-    async fn restore(&self, tag: &Tag) -> Result<String> {
-        Ok(match eni::restore(&self.instance, tag, false).await? {
-            Some(name) => format!("ENI {} is home as {name}", tag.eni),
-            None => format!("ENI {} is no longer attached", tag.eni),
-        })
-    }
-
-    /// Deletes the bridge's neighbour entries whose tasks are gone: this one's, and those of tasks
-    /// that ended without a word. A veth is there before its entry, so an entry seen now whose veth
-    /// is not there afterwards is nobody's.
-    async fn forget_neighbours(&self) -> Result<()> {
-        let credentials = &self.config.credentials;
-        let forget = async || {
-            let bridge = self.instance.index(&credentials.bridge).await?;
-            let neighbours = self.instance.permanent_neighbours(bridge).await?;
-            let links = self.instance.links().await?;
-            let alive: Vec<IpAddr> = links
-                .iter()
-                .filter_map(|link| Lease::of_link(&link.name))
-                .flat_map(|lease| credentials.addresses(lease))
-                .collect();
-            let stale =
-                |address: &&IpAddr| credentials.holds(**address) && !alive.contains(address);
-            for address in neighbours.iter().filter(stale) {
-                match self.instance.delete_neighbour(bridge, *address).await {
-                    Err(error) if !error.is_absent() => return Err(error),
-                    _ => {}
-                }
+    /// Looks for an ENI that is neither at home nor told of by a veth: a task that may can delete
+    /// its end of the veth, and so ours. Only in namespaces that are not known to be another task's.
+    async fn search(&self, mac: Mac, links: &[Link], id: &str) -> Result<Option<String>> {
+        let others: Vec<u64> = tagged_veths(links).map(|(_, _, tag)| tag.netns).collect();
+        for (inode, keepers) in netns::kept()? {
+            if inode == self.instance.netns.inode() || others.contains(&inode) {
+                continue;
             }
-            Ok::<(), KernelError>(())
-        };
-        match forget().await {
-            Err(error) if !error.is_no_device() => {
-                Err(error).doing(|| "deleting the neighbour entries of tasks that are gone")
+            let Some(netns) = keepers.open(inode) else {
+                continue;
+            };
+            let inside = Netlink::within(&netns)?.links().await.doing(|| "listing links")?;
+            if let Some(home) = inside.iter().find_map(|link| hidden(link, mac, id, inode)) {
+                self.fetch(&keepers, &netns, &home).await?;
+                return self.instance.restore(&home).await.map(Some);
             }
-            _ => Ok(()),
         }
+        Ok(None)
     }
+}
+
+/// What an ENI without a witness was, if this link is it: that it has the MAC address is not enough,
+/// a virtual link of anybody's may. Either its label says so too, or its hardware.
+fn hidden(link: &Link, mac: Mac, container: &str, netns: u64) -> Option<Tag> {
+    let label = link.alias.as_deref().and_then(Tag::parse);
+    let label = label.filter(|tag| tag.eni == mac && tag.container == container);
+    let hardware = || {
+        let name: InterfaceName = link.name.parse().ok()?;
+        let container = container.to_owned();
+        (link.permanent_mac == Some(mac)).then_some(Tag {
+            container,
+            eni: mac,
+            name,
+            mtu: link.mtu,
+            netns,
+        })
+    };
+    label.filter(|_| link.is(mac)).or_else(hardware)
 }

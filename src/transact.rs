@@ -1,8 +1,9 @@
 //! Steps made to happen, in order, or none of them.
 
 use crate::{
-    error::{Doing, Error, Result, refuse},
+    error::{Doing, Error, Result},
     kernel::{Applied, Kernel},
+    limits::Limits,
     step::Step,
 };
 use std::{
@@ -14,25 +15,21 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Timings(Vec<(&'static str, Duration)>);
 
-/// Applies the steps in order. If one fails, or `deadline` is over, those that changed something
+/// Applies the steps in order. If one fails, or a limit is reached, those that changed something
 /// are undone in reverse.
-///
-/// The deadline is looked at between steps: a request to the kernel is over when it returns, and
-/// the only steps that wait have limits of their own.
 ///
 /// # Errors
 /// What the step failed with; [`Error::NotUndone`] if something could not be undone either.
-pub async fn transact(steps: &[Step], kernel: &Kernel, deadline: Instant) -> Result<Timings> {
+pub async fn transact(steps: &[Step], kernel: &Kernel, limits: &Limits) -> Result<Timings> {
     let mut changed = Vec::new();
     let mut timings = Timings::default();
     for step in steps {
         let begin = Instant::now();
-        let outcome = if begin < deadline {
-            kernel.apply(step, deadline).await.doing(|| step.to_string())
-        } else {
-            refuse("out of time (deadline-seconds in config.toml)").doing(|| step.to_string())
+        let outcome = match limits.check() {
+            Ok(()) => kernel.apply(step, limits).await,
+            Err(error) => Err(error.into()),
         };
-        match outcome {
+        match outcome.doing(|| step.to_string()) {
             Ok(Applied::Changed) => {
                 changed.push(step);
                 log::debug!("{step}: {:.2} ms", begin.elapsed().as_secs_f64() * 1e3);

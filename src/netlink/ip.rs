@@ -60,14 +60,27 @@ impl Netlink {
     pub async fn addresses(&self, index: u32) -> Answer<Vec<IpNetwork>> {
         let mut request = AddressMessage::default();
         request.header.index = index;
+        let own = self.dump_addresses(request).await?.into_iter();
+        Ok(own.filter(|(of, _)| *of == index).map(|(_, address)| address).collect())
+    }
+
+    /// The same of all links, each with the link's index.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn all_addresses(&self) -> Answer<Vec<(u32, IpNetwork)>> {
+        self.dump_addresses(AddressMessage::default()).await
+    }
+
+    async fn dump_addresses(&self, request: AddressMessage) -> Answer<Vec<(u32, IpNetwork)>> {
         let dump = self.dump(RouteNetlinkMessage::GetAddress(request)).await?;
-        let own = |message| match message {
-            RouteNetlinkMessage::NewAddress(message) if message.header.index == index => {
-                address_of(&message)
+        let address = |message| match message {
+            RouteNetlinkMessage::NewAddress(message) => {
+                Some((message.header.index, address_of(&message)?))
             }
             _ => None,
         };
-        Ok(dump.into_iter().filter_map(own).collect())
+        Ok(dump.into_iter().filter_map(address).collect())
     }
 
     /// Adds a route to the main table.

@@ -7,6 +7,7 @@ mod error;
 mod ip;
 mod link;
 mod monitor;
+mod rule;
 
 pub use error::KernelError;
 pub use link::{LinkChange, PortFlags, Veth};

@@ -29,6 +29,8 @@ fn fresh() -> Snapshot {
     Snapshot {
         instance: vec![lo.clone(), link(2, "eth0", "02:00:00:00:00:01"), link(3, "eth1", ENI)],
         uplinks: vec![2],
+        rules: Vec::new(),
+        addresses: Vec::new(),
         has_ipv6: true,
         inside: vec![lo],
     }

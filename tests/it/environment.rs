@@ -90,6 +90,7 @@ fn a_container_that_is_not_ours_opens_no_socket_and_starts_no_thread() {
 }
 
 #[test]
+#[ignore = "about the release binary, as real root: make test"]
 fn it_needs_less_than_8_mb() {
     let (instance, pause) = (Instance::new(), Pause::new());
     for stage in ["prestart", "poststop"] {
@@ -106,7 +107,7 @@ fn it_needs_less_than_8_mb() {
 fn help_and_version_are_on_stdout() {
     let instance = Instance::new();
     for (option, part) in [("--help", "createRuntime"), ("--version", env!("CARGO_PKG_VERSION"))] {
-        let done = hook("prestart").option(option).on(&instance);
+        let done = hook(option).on(&instance);
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
         assert!(done.stdout.contains(part), "{}", done.stdout);
     }

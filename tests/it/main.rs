@@ -10,7 +10,11 @@
 mod engine;
 mod environment;
 mod fixtures;
+mod gc;
 mod hooks_d;
+mod host_managers;
+mod kills;
+mod limits;
 mod logging;
 mod races;
 mod refusals;

@@ -44,32 +44,41 @@ fn an_eni_that_never_comes_is_told_with_those_that_are_there() {
 }
 
 #[test]
-fn twenty_tasks_started_at_once_get_twenty_addresses_and_one_bridge() {
+fn sixty_tasks_at_once_starts_and_stops_mixed() {
+    const TASKS: usize = 60;
     let instance = Instance::new();
-    let tasks: Vec<(Pause, String)> = (0..20)
+    let tasks: Vec<(Pause, String)> = (0..TASKS)
         .map(|n| {
             let mac = format!("02:00:00:00:01:{n:02x}");
             instance.attach(&format!("eni{n}"), &mac, &format!("far{n}"));
             (Pause::new(), mac)
         })
         .collect();
-    let at_once = |stage: &'static str| {
+    let at_once = |stages: &dyn Fn(usize) -> &'static str| {
         std::thread::scope(|scope| {
-            for (pause, mac) in &tasks {
-                let instance = &instance;
+            for (n, (pause, mac)) in tasks.iter().enumerate() {
+                let (instance, stage) = (&instance, stages(n));
                 let call = move || pause.call(stage).eni("mac-address", mac.as_str());
                 scope.spawn(move || call().on(instance).well());
             }
         });
     };
-    at_once("prestart");
-    assert_eq!(instance.ports().into_iter().collect::<HashSet<_>>().len(), 20);
+    let running = || instance.ports().into_iter().collect::<HashSet<_>>().len();
+    // The very first calls: they race for the bridge, too.
+    at_once(&|_| "prestart");
+    assert_eq!(running(), TASKS);
     for (pause, _) in &tasks {
         assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
     }
-    at_once("poststop");
+    // Half of them stop, the others are started again, which changes nothing.
+    at_once(&|n| if n % 2 == 0 { "poststop" } else { "createRuntime" });
+    assert_eq!(running(), TASKS / 2);
+    // Those that stopped start, and those that ran stop.
+    at_once(&|n| if n % 2 == 0 { "prestart" } else { "poststop" });
+    assert_eq!(running(), TASKS / 2);
+    at_once(&|_| "poststop");
     instance.assert_home();
-    assert!((0..20).all(|n| instance.netns.link(&format!("eni{n}")).is_some()));
+    assert!((0..TASKS).all(|n| instance.netns.link(&format!("eni{n}")).is_some()));
 }
 
 #[test]

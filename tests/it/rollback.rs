@@ -1,6 +1,19 @@
 //! A step that fails undoes those before it.
 
-use crate::fixtures::{Instance, Pause};
+use crate::fixtures::{ENI_MAC, Instance, Pause, annotations};
+use oci_awsvpc_hook::{
+    config::Config,
+    kernel::Kernel,
+    limits::Limits,
+    netns::Netns,
+    oci::Annotations,
+    plan::{Request, plan},
+    setup::look,
+    step::{Side, Step},
+    task::Task,
+    transact::transact,
+};
+use std::time::Duration;
 
 /// The instance with the bridge in place, which is the instance's and stays.
 fn instance() -> Instance {
@@ -70,4 +83,94 @@ fn a_deadline_that_is_over_is_told_and_undone() {
     assert!(line.contains("out of time (deadline-seconds in config.toml)"), "{line}");
     instance.netns.assert_same(&before.0);
     pause.netns().assert_same(&before.1);
+}
+
+/// Carries out the plan for a task up to step `fail_at`, which the kernel refuses. Gives the number
+/// of steps that the plan has.
+fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> usize {
+    let work = async || {
+        let (own, its) =
+            (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
+        let netns = its.inode();
+        let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
+        let credentials = &Config::default().credentials;
+        let request = Request { container: &pause.id, netns, task, credentials };
+        let mut steps = plan(&request, &look(&kernel).await.unwrap()).unwrap().steps;
+        let planned = steps.len();
+        let refused = Step::SetUp { side: Side::Task, link: "nowhere".parse().unwrap() };
+        steps.insert(fail_at.min(planned), refused);
+        let limits = Limits::start(Duration::from_secs(30)).unwrap();
+        let error = transact(&steps, &kernel, &limits).await.expect_err("no such device");
+        assert_eq!(error.line(), "switching on nowhere in the task: no such device");
+        planned
+    };
+    instance.netns.within(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(work())
+    })
+}
+
+#[test]
+fn whichever_step_fails_those_before_it_are_undone() {
+    let instance = instance();
+    let mut wanted: Annotations = serde_json::from_value(annotations()).expect("a map");
+    for (key, value) in [
+        ("ipv6-addresses", "2001:db8::5"),
+        ("subnet-gateway-ipv6-address", "2001:db8::1"),
+        ("mtu", "1500"),
+    ] {
+        wanted.insert(format!("com.amazonaws.ecs.eni.{key}"), value.to_owned());
+    }
+    let config = Config::default();
+    let task = Task::from_annotations(&wanted, &config.detect, &config.eni).unwrap().unwrap();
+    for family in ["-4", "-6"] {
+        let address = if family == "-4" { "10.0.0.5" } else { "2001:db8::5" };
+        instance.netns.ip(&format!("{family} rule add from {address} lookup 77"));
+    }
+    let mut position = 0;
+    loop {
+        let pause = Pause::new();
+        let before = (instance.netns.snapshot(), pause.netns().snapshot());
+        let planned = fail_at(&instance, &pause, &task, position);
+        instance.netns.assert_same(&before.0);
+        pause.netns().assert_same(&before.1);
+        if position == planned {
+            println!("each of {planned} steps failed, and the end");
+            assert!(planned > 25);
+            break;
+        }
+        position += 1;
+    }
+}
+
+#[test]
+fn a_move_that_fails_halfway_is_undone() {
+    // The name inside is taken after the plan was made: the kernel moves the ENI, refuses to rename
+    // it, and leaves it there.
+    let (instance, pause) = (instance(), Pause::new());
+    let before = instance.netns.snapshot();
+    let task = pause.netns();
+    let line = instance.netns.within(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let (own, its) =
+                (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
+            let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
+            let index = look(&kernel).await.unwrap().on_instance("eth1").expect("the ENI").index;
+            task.ip("link add eth0 type veth peer name far0");
+            let home = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
+            let step = Step::MoveIn {
+                index,
+                home: oci_awsvpc_hook::tag::Tag::parse(&home).expect("a tag"),
+                was_up: false,
+                inside: "eth0".parse().unwrap(),
+                mtu: Some(1500),
+            };
+            let limits = Limits::start(Duration::from_secs(30)).unwrap();
+            transact(&[step], &kernel, &limits).await.expect_err("the name is taken").line()
+        })
+    });
+    assert!(line.contains("into the task as eth0, mtu 1500: file exists"), "{line}");
+    instance.netns.assert_same(&before);
+    instance.assert_home();
 }

@@ -35,7 +35,7 @@ fn a_task_with_living_applications_loses_its_eni_with_a_warning() {
     let application = pause.joined_by("application");
     pause.kill();
     let log = pause.call("poststop").on(&instance).well();
-    assert!(log.contains(&format!("such as pid {}", application.pid())), "{log}");
+    assert!(log.contains(&format!("in its namespace: {}", application.pid())), "{log}");
     instance.assert_home();
     assert_eq!(application.netns().links(), ["lo"]);
 }
@@ -153,4 +153,34 @@ fn another_container_is_left_alone() {
     other.on(&instance).silently();
     pause.call("poststop").id("other").on(&instance).silently();
     instance.netns.assert_same(&before);
+}
+
+#[test]
+fn an_eni_in_a_namespace_that_no_veth_tells_of_is_found() {
+    let (instance, pause) = started();
+    // A task with CAP_NET_ADMIN deletes its end of the veth, and so the instance's.
+    pause.netns().ip("link del ecs-eth0");
+    eventually("the veth gone", || instance.ports().is_empty());
+    pause.call("poststop").field("pid", Value::Null).on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn an_eni_whose_mac_address_was_changed_inside_gets_its_own_again() {
+    let (instance, pause) = started();
+    let task = pause.netns();
+    task.ip("link set eth0 down");
+    task.ip("link set eth0 address 02:00:00:00:66:66 name other");
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn a_pid_that_belongs_to_a_stranger_by_now_does_no_harm() {
+    let (instance, pause) = started();
+    let stranger = Pause::new();
+    let before = stranger.netns().snapshot();
+    pause.call("poststop").pid(stranger.pid()).on(&instance).well();
+    instance.assert_home();
+    stranger.netns().assert_same(&before);
 }

@@ -1,0 +1,31 @@
+//! The broom: what tasks left that ended without `poststop`, as after a failed start under crun or
+//! podman. The kernel has sent their ENIs home by then, and deleted their veths.
+
+use crate::{
+    config::Config,
+    error::Result,
+    instance::{Instance, strays},
+};
+
+/// Restores stray ENIs and forgets tasks that are gone. Gives a line for each thing done.
+///
+/// # Errors
+/// Something could not be restored; the rest was.
+pub async fn collect(config: &Config) -> Result<Vec<String>> {
+    let instance = Instance::open(&config.credentials)?;
+    let (mut done, mut failed) = (Vec::new(), None);
+    for tag in strays(&instance.links().await?) {
+        match instance.restore(&tag).await {
+            Ok(what) => done.push(format!("{what} (of container {})", tag.container)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    let forgotten = instance.forget_neighbours().await?;
+    if forgotten > 0 {
+        done.push(format!("{forgotten} neighbour entries of tasks that are gone are deleted"));
+    }
+    for line in &done {
+        log::info!("gc: {line}");
+    }
+    failed.map_or(Ok(done), Err)
+}

@@ -1,0 +1,101 @@
+//! The instance, as it must be when tasks are gone: their ENIs at home, and nothing of them left.
+//! What `poststop` and `gc` have in common.
+
+use crate::{
+    config::Credentials,
+    eni,
+    error::{Doing, Result},
+    lease::Lease,
+    link::Link,
+    netlink::{KernelError, Netlink},
+    netns::Netns,
+    tag::Tag,
+};
+use std::net::IpAddr;
+
+/// The instance that this hook runs on.
+#[derive(Debug)]
+pub struct Instance<'a> {
+    /// Its namespace.
+    pub netns: Netns,
+    /// A socket in it.
+    pub netlink: Netlink,
+    /// Its side of the credential path.
+    pub credentials: &'a Credentials,
+}
+
+impl<'a> Instance<'a> {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The kernel does not give us a socket.
+    pub fn open(credentials: &'a Credentials) -> Result<Self> {
+        Ok(Self { netns: Netns::current()?, netlink: Netlink::here()?, credentials })
+    }
+
+    /// Its links.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn links(&self) -> Result<Vec<Link>> {
+        self.netlink.links().await.doing(|| "listing the instance's links")
+    }
+
+    /// Makes an ENI that is at home what it was. Says what came of it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn restore(&self, home: &Tag) -> Result<String> {
+        Ok(match eni::restore(&self.netlink, home, false).await? {
+            Some(name) => format!("ENI {} is home as {name}", home.eni),
+            None => format!("ENI {} is no longer attached", home.eni),
+        })
+    }
+
+    /// Deletes the bridge's neighbour entries whose tasks are gone; gives their number. A veth is
+    /// there before its entry, so an entry seen now whose veth is not there afterwards is nobody's.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn forget_neighbours(&self) -> Result<usize> {
+        match self.try_forget_neighbours().await {
+            Err(error) if error.is_no_device() => Ok(0), // no bridge yet
+            forgotten => {
+                forgotten.doing(|| "deleting the neighbour entries of tasks that are gone")
+            }
+        }
+    }
+
+    async fn try_forget_neighbours(&self) -> Result<usize, KernelError> {
+        let bridge = self.netlink.index(&self.credentials.bridge).await?;
+        let neighbours = self.netlink.permanent_neighbours(bridge).await?;
+        let links = self.netlink.links().await?;
+        let alive: Vec<IpAddr> = links
+            .iter()
+            .filter_map(|link| Lease::of_link(&link.name))
+            .flat_map(|lease| self.credentials.addresses(lease))
+            .collect();
+        let mut forgotten = 0;
+        for address in neighbours {
+            if !self.credentials.holds(address) || alive.contains(&address) {
+                continue;
+            }
+            match self.netlink.delete_neighbour(bridge, address).await {
+                Err(error) if !error.is_absent() => return Err(error),
+                _ => forgotten += 1,
+            }
+        }
+        Ok(forgotten)
+    }
+}
+
+/// The ENIs among these links that came home without us, each with its label. While an ENI is at
+/// home, only one that a task is done with has a label: it is put on by the move into a task.
+///
+/// A task may have rewritten the label, so one that speaks of another interface is not believed.
+pub fn strays(links: &[Link]) -> impl Iterator<Item = Tag> {
+    links.iter().filter_map(|link| {
+        let tag = Tag::parse(link.alias.as_deref()?)?;
+        (link.is(tag.eni) && Lease::of_link(&link.name).is_none()).then_some(tag)
+    })
+}

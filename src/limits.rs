@@ -1,0 +1,75 @@
+//! When to stop: the time is up, or somebody asks us to.
+
+use crate::{
+    error::{Doing, Result, refuse},
+    netlink::Monitor,
+};
+use futures_util::FutureExt;
+use nix::sys::signal::{SigSet, Signal as Number};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The limits of one call.
+///
+/// They are looked at between steps and while waiting: a request to the kernel is over when it
+/// returns, so nothing else takes time.
+#[derive(Debug)]
+pub struct Limits {
+    deadline: Instant,
+    terminate: RefCell<Signal>,
+}
+
+impl Limits {
+    /// Starts the clock, and listens for SIGTERM: crun calls hooks with all signals blocked.
+    ///
+    /// # Errors
+    /// The kernel does not let us listen.
+    pub fn start(time: Duration) -> Result<Self> {
+        let doing = || "listening for SIGTERM";
+        let terminate = signal(SignalKind::terminate()).doing(doing)?;
+        let mut set = SigSet::empty();
+        set.add(Number::SIGTERM);
+        set.thread_unblock().doing(doing)?;
+        Ok(Self { deadline: Instant::now() + time, terminate: RefCell::new(terminate) })
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// Not to: the time is up, or SIGTERM came.
+    pub fn check(&self) -> Result<()> {
+        if self.terminate.borrow_mut().recv().now_or_never().is_some() {
+            return terminated();
+        }
+        if Instant::now() >= self.deadline {
+            return refuse("out of time (deadline-seconds in config.toml)");
+        }
+        Ok(())
+    }
+
+    /// Waits for a change, for no longer than `until`. False: there was none.
+    ///
+    /// # Errors
+    /// The time is up, or SIGTERM came.
+    pub async fn change(&self, monitor: &mut Monitor, until: Instant) -> Result<bool> {
+        let limit = until.min(self.deadline);
+        let change = tokio::time::timeout_at(limit.into(), monitor.changed());
+        let asked = async {
+            std::future::poll_fn(|context| self.terminate.borrow_mut().poll_recv(context)).await
+        };
+        let (change, asked) = (std::pin::pin!(change), std::pin::pin!(asked));
+        match futures_util::future::select(change, asked).await {
+            futures_util::future::Either::Left((Ok(()), _)) => Ok(true),
+            futures_util::future::Either::Left((Err(_), _)) if limit == until => Ok(false),
+            futures_util::future::Either::Left((Err(_), _)) => self.check().map(|()| false),
+            futures_util::future::Either::Right(_) => terminated(),
+        }
+    }
+}
+
+fn terminated<T>() -> Result<T> {
+    refuse("terminated by SIGTERM")
+}
