@@ -2,12 +2,12 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit integration rootless engines deny clean
+.PHONY: help build demo test check unit integration soak deny clean
 
-# Where .cargo/config.toml, by naming the target, puts what it builds.
-TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-HOOK := $(CURDIR)/target/$(TARGET)/release/oci-awsvpc-hook
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
+# Where .cargo/config.toml, by naming the target, puts what it builds. ($(shell) has make's own PATH.)
+TARGET := $(shell PATH='$(PATH)' rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+HOOK := $(CURDIR)/target/$(TARGET)/release/oci-awsvpc-hook
 export CARGO_TERM_COLOR ?= auto
 
 # The machine's own root, or root of no more than a user namespace?
@@ -44,6 +44,10 @@ ifeq ($(REAL_ROOT),yes)
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
+
+soak: build ## a thousand kill-and-heal rounds in a row
+	@tests/setup.sh run
+	HOOK=$(HOOK) ROUNDS=1000 cargo test --locked --test it -- --nocapture kills::at_any_moment
 
 deny: ## licences, sources and bans of all dependencies
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

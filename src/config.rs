@@ -20,6 +20,9 @@ use std::{
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/oci-awsvpc-hook/config.toml";
 
+/// The longest time that makes sense anywhere: no runtime lets a hook run for an hour.
+const MAX_SECONDS: u64 = 3600;
+
 /// Everything that the host's owner can choose.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -213,8 +216,25 @@ impl Config {
             });
             Error::Refused(format!("line {line}: {}", error.message()))
         })?;
+        config.check_times()?;
         config.credentials.check()?;
         Ok(config)
+    }
+
+    fn check_times(&self) -> Result<()> {
+        let eni = &self.eni;
+        let times = [
+            ("deadline-seconds", self.deadline_seconds),
+            ("eni.attach-timeout-seconds", eni.attach_timeout_seconds),
+            ("eni.link-up-timeout-seconds", eni.link_up_timeout_seconds),
+            ("eni.return-timeout-seconds", eni.return_timeout_seconds),
+        ];
+        match times.iter().find(|(_, seconds)| *seconds > MAX_SECONDS) {
+            Some((key, seconds)) => {
+                refuse(format!("{key} {seconds}: must be at most {MAX_SECONDS} seconds"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The time that a stage may take.
@@ -347,6 +367,14 @@ mod tests {
             let error = Config::parse(&format!("[credentials]\n{text}\n")).expect_err(text);
             assert!(error.line().contains(named), "{}", error.line());
         }
+    }
+
+    #[test]
+    fn times_beyond_reason_are_named() {
+        let error = Config::parse("[eni]\nattach-timeout-seconds = 9223372036854775807\n");
+        let line = error.expect_err("too long").line();
+        assert!(line.contains("eni.attach-timeout-seconds 9223372036854775807"), "{line}");
+        assert!(Config::parse("deadline-seconds = 3601").is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The ENI's journey: into the task's namespace, out of it, and what it takes to be as it was.
 
 use crate::{
-    error::{Doing, Result},
+    error::{Doing, Error, Result},
     link::{InterfaceName, Link},
     netlink::{Answer, LinkChange, Netlink},
     netns::Netns,
@@ -37,7 +37,11 @@ pub async fn move_in(
 /// # Errors
 /// The kernel's.
 pub async fn move_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bool> {
-    let Some(link) = find(task, home).await? else {
+    let inside = async || {
+        let links = task.links().await.doing(|| "listing the task's links")?;
+        Ok::<_, Error>(find(&links, home).cloned())
+    };
+    let Some(link) = inside().await? else {
         return Ok(false);
     };
     let doing = || format!("moving ENI {} ({}) out of the task", home.eni, link.name);
@@ -45,7 +49,7 @@ pub async fn move_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bo
     match task.move_link(link.index, instance, &named(home.name.as_str())).await {
         // The name is taken on the instance. Where the name inside is free there, it has moved.
         Err(error) if error.is_exists() => {
-            if find(task, home).await?.is_some() {
+            if inside().await?.is_some() {
                 task.move_link(link.index, instance, &named(ANY_NAME)).await.doing(doing)?;
             }
         }
@@ -54,25 +58,35 @@ pub async fn move_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bo
     Ok(true)
 }
 
-/// Makes the ENI on the instance what it was before: its name, MTU and MAC address, no address, no
-/// label, and switched on only if `up`. Gives its name, or `None` if it is not on the instance.
+/// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
+/// address, no label, and switched on only if `up`. Gives its name, or `None` if it has left.
 ///
 /// # Errors
 /// The kernel's.
-pub async fn restore(instance: &Netlink, home: &Tag, up: bool) -> Result<Option<String>> {
-    let Some(link) = find(instance, home).await? else {
-        return Ok(None);
-    };
-    let doing = || format!("restoring ENI {} ({}) on the instance", home.eni, link.name);
+pub async fn restore(
+    instance: &Netlink,
+    link: &Link,
+    home: &Tag,
+    up: bool,
+) -> Result<Option<String>> {
+    match try_restore(instance, link, home, up).await {
+        Err(error) if error.is_no_device() => Ok(None),
+        restored => restored
+            .map(Some)
+            .doing(|| format!("restoring ENI {} ({}) on the instance", home.eni, link.name)),
+    }
+}
+
+async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> Answer<String> {
     let renamed = link.name != home.name.as_str();
     if link.up && (renamed || !up) {
         // Kernels before 6.2 do not rename a link that is up.
         let down = LinkChange { up: Some(false), ..LinkChange::default() };
-        instance.change_link(link.index, &down).await.doing(doing)?;
+        instance.change_link(link.index, &down).await?;
     }
-    for address in instance.addresses(link.index).await.doing(doing)? {
+    for address in instance.addresses(link.index).await? {
         match instance.delete_address(link.index, address).await {
-            Err(error) if !error.is_absent() => return Err(error).doing(doing),
+            Err(error) if !error.is_absent() => return Err(error),
             _ => {}
         }
     }
@@ -83,28 +97,30 @@ pub async fn restore(instance: &Netlink, home: &Tag, up: bool) -> Result<Option<
         alias: link.alias.is_some().then(String::new),
         up: up.then_some(true),
     };
-    let name = match instance.change_link(link.index, &change).await {
+    match instance.change_link(link.index, &change).await {
         Err(error) if error.is_exists() && renamed => {
             let change = LinkChange { name: None, ..change };
-            instance.change_link(link.index, &change).await.doing(doing)?;
+            instance.change_link(link.index, &change).await?;
             log::warn!(
                 "ENI {} came home as {}: its own name, {}, is taken by another interface",
                 home.eni,
                 link.name,
                 home.name
             );
-            link.name.clone()
+            Ok(link.name.clone())
         }
-        changed => changed.doing(doing).map(|()| home.name.to_string())?,
-    };
-    Ok(Some(name))
+        changed => changed.map(|()| home.name.to_string()),
+    }
 }
 
-/// The ENI among a namespace's links: by its MAC address, or by its label where a task changed that
-/// and the driver reports no permanent one.
-async fn find(netlink: &Netlink, home: &Tag) -> Result<Option<Link>> {
-    let links = netlink.links().await.doing(|| "listing links")?;
-    let labelled = |link: &Link| link.alias.as_deref().and_then(Tag::parse).as_ref() == Some(home);
-    let found = links.iter().find(|link| link.is(home.eni));
-    Ok(found.or_else(|| links.iter().find(|link| labelled(link))).cloned())
+/// The ENI among these links: by its MAC address, or by its label where a task changed that and the
+/// driver reports no permanent one. Never a bridge port, whatever it says: the task's own veth on
+/// the instance has the same label.
+#[must_use]
+pub fn find<'a>(links: &'a [Link], home: &Tag) -> Option<&'a Link> {
+    let labelled = |link: &&Link| {
+        let label = link.alias.as_deref().and_then(Tag::parse);
+        link.controller.is_none() && label.as_ref() == Some(home)
+    };
+    links.iter().find(|link| link.is(home.eni)).or_else(|| links.iter().find(labelled))
 }

@@ -64,12 +64,27 @@ impl Kernel {
     ) -> Outcome<Applied> {
         let index = self.instance.index(&lease.link_name()).await?;
         let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
-        changed(self.instance.configure_port(index, &tag.to_string(), flags).await)
+        self.instance.configure_port(index, &tag.to_string(), flags).await?;
+        if isolated {
+            let port = self.instance.link(&lease.link_name()).await?;
+            if port.is_some_and(|port| port.locked != Some(true)) {
+                log::warn!(
+                    "this kernel has no locked bridge ports (Linux 5.18): tasks are isolated from \
+                     each other, but can pretend to have another MAC address"
+                );
+            }
+        }
+        Ok(Applied::Changed)
     }
 
     pub(crate) async fn ensure_fdb_entry(&self, lease: Lease) -> Outcome<Applied> {
         let index = self.instance.index(&lease.link_name()).await?;
-        ensured(self.instance.add_fdb_entry(index, lease.mac()).await)
+        let added = self.instance.add_fdb_entry(index, lease.mac(), false).await;
+        if added.as_ref().is_err_and(KernelError::is_exists) {
+            // Perhaps at another port, which learned it from a task that pretended.
+            self.instance.add_fdb_entry(index, lease.mac(), true).await?;
+        }
+        ensured(added)
     }
 
     pub(crate) async fn ensure_address(
@@ -81,13 +96,14 @@ impl Kernel {
     ) -> Outcome<Applied> {
         let (netlink, _) = self.side(side);
         let index = netlink.index(link).await?;
-        let added = netlink.add_address(index, address, subnet_route).await;
-        if added.as_ref().is_err_and(KernelError::is_exists)
-            && !netlink.addresses(index).await?.contains(&address)
-        {
+        let there = netlink.addresses(index).await?;
+        if there.contains(&address) {
+            return Ok(Applied::Already);
+        }
+        if there.iter().any(|other| other.ip() == address.ip()) {
             return refuse("it is there with another prefix").map_err(Into::into);
         }
-        ensured(added)
+        ensured(netlink.add_address(index, address, subnet_route).await)
     }
 
     pub(crate) async fn delete_address(

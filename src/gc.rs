@@ -14,8 +14,8 @@ use crate::{
 pub async fn collect(config: &Config) -> Result<Vec<String>> {
     let instance = Instance::open(&config.credentials)?;
     let (mut done, mut failed) = (Vec::new(), None);
-    for tag in strays(&instance.links().await?) {
-        match instance.restore(&tag).await {
+    for (link, tag) in strays(&instance.links().await?) {
+        match instance.restore(Some(link), &tag).await {
             Ok(what) => done.push(format!("{what} (of container {})", tag.container)),
             Err(error) => failed = Some(error),
         }

@@ -45,8 +45,12 @@ impl<'a> Instance<'a> {
     ///
     /// # Errors
     /// The kernel's.
-    pub async fn restore(&self, home: &Tag) -> Result<String> {
-        Ok(match eni::restore(&self.netlink, home, false).await? {
+    pub async fn restore(&self, link: Option<&Link>, home: &Tag) -> Result<String> {
+        let name = match link {
+            Some(link) => eni::restore(&self.netlink, link, home, false).await?,
+            None => None,
+        };
+        Ok(match name {
             Some(name) => format!("ENI {} is home as {name}", home.eni),
             None => format!("ENI {} is no longer attached", home.eni),
         })
@@ -93,9 +97,9 @@ impl<'a> Instance<'a> {
 /// home, only one that a task is done with has a label: it is put on by the move into a task.
 ///
 /// A task may have rewritten the label, so one that speaks of another interface is not believed.
-pub fn strays(links: &[Link]) -> impl Iterator<Item = Tag> {
+pub fn strays(links: &[Link]) -> impl Iterator<Item = (&Link, Tag)> {
     links.iter().filter_map(|link| {
         let tag = Tag::parse(link.alias.as_deref()?)?;
-        (link.is(tag.eni) && Lease::of_link(&link.name).is_none()).then_some(tag)
+        (link.is(tag.eni) && link.controller.is_none()).then_some((link, tag))
     })
 }

@@ -147,7 +147,10 @@ impl Kernel {
     /// Moves the ENI out of the task, if it is in there, and makes it what it was.
     async fn bring_home(&self, home: &Tag, up: bool) -> Result<()> {
         if eni::move_out(&self.task, &self.instance_ns, home).await? {
-            eni::restore(&self.instance, home, up).await.doing(|| "after the move")?;
+            let links = self.instance.links().await.doing(|| "listing the instance's links")?;
+            if let Some(link) = eni::find(&links, home) {
+                eni::restore(&self.instance, link, home, up).await?;
+            }
         }
         Ok(())
     }

@@ -68,45 +68,38 @@ pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
         return collect_garbage(cli, &Config::load(cli.config.as_deref())?);
     }
     let container = Container::read(stdin)?;
-    let config = match Config::load(cli.config.as_deref()) {
-        Err(_) if !could_be_ours(&container) => return Ok(()),
-        config => config?,
-    };
-    let annotations = container.annotations(&config.detect.annotation);
-    let work = || match cli.command {
-        Command::Poststop => poststop(cli, &container, &annotations.unwrap_or_default(), &config),
-        _ => prestart(cli, &container, &annotations?, &config),
+    let work = || match Config::load(cli.config.as_deref()) {
+        Err(_) if !could_be_ours(&container) => Ok(()),
+        Err(error) => {
+            logging::open(Config::default().log, cli.log_level);
+            Err(error)
+        }
+        Ok(config) if cli.command == Command::Poststop => poststop(cli, &container, &config),
+        Ok(config) => prestart(cli, &container, &config),
     };
     work().doing(|| format!("container {}", container.id))
 }
 
-fn prestart(
-    cli: &Cli,
-    container: &Container,
-    annotations: &Annotations,
-    config: &Config,
-) -> Result<()> {
-    let Some(task) = Task::from_annotations(annotations, &config.detect, &config.eni)? else {
+fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
+    let known = container.annotations(&config.detect.annotation)?;
+    if !is_ours(&known.annotations, config) {
         return Ok(());
-    };
+    }
     logging::open(config.log, cli.log_level);
+    let task = Task::from_annotations(&known.annotations, &config.eni)?;
     block_on(setup::set_up(container, &task, config))
 }
 
-/// What the annotations say of the ENI hardly matters here: the kernel knows better. Only one that
-/// says that the container is not ours ends this at once.
-fn poststop(
-    cli: &Cli,
-    container: &Container,
-    annotations: &Annotations,
-    config: &Config,
-) -> Result<()> {
-    let told = if is_ours(annotations, config) {
-        Told::Ours(Task::mac_of(annotations))
-    } else if annotations.is_empty() {
-        Told::Nothing
-    } else {
+/// What the annotations say of the ENI hardly matters here: the kernel knows better. Only if they
+/// say that the container is not ours, or the whole bundle does not say that it is, this is all.
+fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
+    let known = container.annotations(&config.detect.annotation).unwrap_or_default();
+    let told = if is_ours(&known.annotations, config) {
+        Told::Ours(Task::mac_of(&known.annotations))
+    } else if known.complete {
         return Ok(());
+    } else {
+        Told::Nothing
     };
     logging::open(config.log, cli.log_level);
     block_on(teardown::tear_down(container, told, config))
@@ -130,7 +123,7 @@ fn is_ours(annotations: &Annotations, config: &Config) -> bool {
 fn could_be_ours(container: &Container) -> bool {
     let config = Config::default();
     match container.annotations(&config.detect.annotation) {
-        Ok(annotations) => is_ours(&annotations, &config) || Task::is_meant(&annotations),
+        Ok(known) => is_ours(&known.annotations, &config) || Task::is_meant(&known.annotations),
         Err(_) => false,
     }
 }

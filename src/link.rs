@@ -148,13 +148,15 @@ pub struct Link {
     pub controller: Option<u32>,
     /// The index of the link below or beyond it: a veth's peer, in the peer's namespace.
     pub peer: Option<u32>,
+    /// Whether, as a bridge port, it is locked; `None` where the kernel does not know the flag.
+    pub locked: Option<bool>,
     /// Whether it carries Ethernet frames (`ARPHRD_ETHER`).
     pub ethernet: bool,
     /// Whether it is the loopback interface.
     pub loopback: bool,
     /// Whether somebody switched it on (`IFF_UP`).
     pub up: bool,
-    /// Whether frames flow (`IFF_RUNNING`: on, with a carrier, operational state up or unknown).
+    /// Whether frames flow: it is on, has a carrier, and is operationally up.
     pub running: bool,
 }
 
@@ -164,6 +166,12 @@ impl Link {
     #[must_use]
     pub fn is(&self, mac: Mac) -> bool {
         self.permanent_mac.or(self.mac) == Some(mac)
+    }
+
+    /// Whether it is one end of a veth pair.
+    #[must_use]
+    pub fn is_veth(&self) -> bool {
+        self.kind.as_deref() == Some("veth")
     }
 
     /// Whether the driver would accept this MTU.

@@ -80,14 +80,25 @@ impl Container {
     ///
     /// # Errors
     /// There is a `config.json`, but it cannot be read or parsed.
-    pub fn annotations(&self, key: &str) -> Result<Annotations> {
-        let mut all = match &self.bundle {
+    pub fn annotations(&self, key: &str) -> Result<Known> {
+        let from_bundle = match &self.bundle {
             Some(bundle) if !self.annotations.contains_key(key) => of_bundle(bundle)?,
-            _ => Annotations::new(),
+            _ => None,
         };
-        all.extend(self.annotations.clone());
-        Ok(all)
+        let complete = from_bundle.is_some() || self.annotations.contains_key(key);
+        let mut annotations = from_bundle.unwrap_or_default();
+        annotations.extend(self.annotations.clone());
+        Ok(Known { annotations, complete })
     }
+}
+
+/// What is known of a container's annotations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Those that could be found.
+    pub annotations: Annotations,
+    /// Whether one that is not among them is not there: the bundle was still there to be asked.
+    pub complete: bool,
 }
 
 fn deserialize<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T> {
@@ -103,20 +114,21 @@ struct Spec {
     annotations: Option<Annotations>,
 }
 
-fn of_bundle(bundle: &Path) -> Result<Annotations> {
+/// `None`: there is no `config.json`.
+fn of_bundle(bundle: &Path) -> Result<Option<Annotations>> {
     let path = bundle.join("config.json");
     let doing = || format!("reading {}", path.display());
     // Not through a link out of the bundle, and never waiting for the other end of a pipe.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path);
     let file = match opened {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Annotations::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.doing(doing)?,
     };
     let mut text = Vec::new();
     file.take(MAX_CONFIG).read_to_end(&mut text).doing(doing)?;
     let spec: Spec = serde_json::from_slice(&text).doing(doing)?;
-    Ok(spec.annotations.unwrap_or_default())
+    Ok(Some(spec.annotations.unwrap_or_default()))
 }
 
 /// The ids that runc accepts (`validateID` in libcontainer): nothing that could be a path.
@@ -194,16 +206,24 @@ mod tests {
             read(&format!(r#"{{"id":"a","bundle":"{bundle}","annotations":{annotations}}}"#))
                 .expect("valid")
         };
-        assert_eq!(state("null").annotations("k").expect("read")["k"], "bundle");
-        let both = state(r#"{"l":"state"}"#).annotations("k").expect("read");
-        assert_eq!((both["k"].as_str(), both["l"].as_str()), ("bundle", "state"));
-        assert_eq!(state(r#"{"k":"state"}"#).annotations("k").expect("read").len(), 1);
+        let known = |annotations| state(annotations).annotations("k").expect("read");
+        assert_eq!(known("null").annotations["k"], "bundle");
+        let both = known(r#"{"l":"state"}"#);
+        assert_eq!(
+            both.annotations,
+            Annotations::from([
+                ("k".to_owned(), "bundle".to_owned()),
+                ("l".to_owned(), "state".to_owned()),
+            ])
+        );
+        assert!(both.complete);
+        assert_eq!(known(r#"{"k":"state"}"#).annotations.len(), 1);
 
         std::fs::write(&config, "{").expect("written");
         assert!(state("null").annotations("k").is_err());
         assert!(state(r#"{"k":"state"}"#).annotations("k").is_ok());
         std::fs::remove_file(&config).expect("removed");
-        assert!(state("null").annotations("k").expect("read").is_empty());
+        assert_eq!(state("null").annotations("k").expect("read"), Known::default());
         std::os::unix::fs::symlink("/etc/hostname", &config).expect("linked");
         assert!(state("null").annotations("k").is_err());
     }

@@ -66,6 +66,14 @@ pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
     }
     check_overlap(task, credentials)?;
     let own = snapshot.own_veth(container, netns)?;
+    if let Some(tag) = own.as_ref().and_then(|veth| veth.tag.as_ref())
+        && tag.eni != task.mac
+    {
+        return refuse(format!(
+            "the container has the ENI {} already, which is not what the annotations ask for",
+            tag.eni
+        ));
+    }
     let lease = match &own {
         Some(veth) => veth.lease,
         None => free_lease(request, snapshot)?,
@@ -137,7 +145,7 @@ fn eni_arrival(
                 ));
             }
             let mut steps = leftover_rules(task, link, snapshot);
-            let tag = home_of(link, container, netns, mac)?;
+            let tag = home_of(link, container, netns, mac);
             let mtu = wanted_mtu(task, link, tag.mtu)?;
             let (index, was_up) = (link.index, link.up);
             steps.push(Step::MoveIn {
@@ -203,18 +211,21 @@ fn leftover_rules(task: &Task, link: &Link, snapshot: &Snapshot) -> Vec<Step> {
 
 /// What the ENI is called at home: what it says itself if it came home without us, else what it is
 /// called now.
-fn home_of(link: &Link, container: &str, netns: u64, mac: Mac) -> Result<Tag> {
+fn home_of(link: &Link, container: &str, netns: u64, mac: Mac) -> Tag {
     let earlier = link.alias.as_deref().and_then(Tag::parse);
     let earlier = earlier.filter(|tag| tag.eni == mac && link.accepts_mtu(tag.mtu));
-    let (name, mtu) = if let Some(tag) = earlier {
-        (tag.name, tag.mtu)
-    } else {
-        let name = link.name.parse().map_err(|why| {
-            Error::Refused(format!("the ENI {mac} is called {:?}: {why}", link.name))
-        })?;
-        (name, link.mtu)
+    let (name, mtu) = match earlier {
+        Some(tag) => (tag.name, tag.mtu),
+        None => (own_name(link), link.mtu),
     };
-    Ok(Tag { container: container.to_owned(), eni: mac, name, mtu, netns })
+    Tag { container: container.to_owned(), eni: mac, name, mtu, netns }
+}
+
+/// What an ENI is called: its name, unless an earlier task left it one that cannot be noted.
+fn own_name(link: &Link) -> InterfaceName {
+    let name = link.name.parse().ok();
+    name.filter(|_| Lease::of_link(&link.name).is_none())
+        .unwrap_or_else(|| InterfaceName::known("eni0".to_owned()))
 }
 
 /// The MTU to set in the move, if it is not what the link has.

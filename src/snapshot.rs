@@ -164,10 +164,12 @@ impl Snapshot {
     }
 }
 
-/// The veths of all tasks among these links, each with what it says of itself.
+/// The veths of all tasks among these links, each with what it says of itself. An ENI that comes
+/// home can have any name and any label, but it is no veth on a bridge.
 pub fn tagged_veths(links: &[Link]) -> impl Iterator<Item = (&Link, Lease, Tag)> {
     links.iter().filter_map(|link| {
         let lease = Lease::of_link(&link.name)?;
+        (link.is_veth() && link.controller.is_some()).then_some(())?;
         Some((link, lease, Tag::parse(link.alias.as_deref()?)?))
     })
 }

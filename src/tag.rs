@@ -6,7 +6,7 @@
 //! `CAP_NET_ADMIN` can rewrite that one, so whatever is read here is parsed as strictly as any input.
 
 use crate::{
-    lease::fnv1a,
+    lease::{Lease, fnv1a},
     link::{InterfaceName, Mac},
 };
 use std::fmt;
@@ -47,7 +47,9 @@ impl Tag {
             mtu: value("mtu")?.parse().ok()?,
             netns: value("netns")?.parse().ok()?,
         };
-        (tag.to_string() == alias).then_some(tag)
+        // The name of a lease is no ENI's, whoever says so.
+        let genuine = tag.to_string() == alias && Lease::of_link(tag.name.as_str()).is_none();
+        genuine.then_some(tag)
     }
 }
 
@@ -107,6 +109,7 @@ mod tests {
             format!("{good} more=1"),
             good.replace("eth12", "../../etc"),
             good.replace("eth12", "eth%d"),
+            good.replace("eth12", "ecsa9feac0c"),
             good.replace("9001", "+9001"),
             good.replace("9001", "99999999999"),
             good.replace("02:5a", "01:5a"),

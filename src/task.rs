@@ -67,18 +67,11 @@ pub struct Gateway {
 }
 
 impl Task {
-    /// Reads a task's annotations. `None`: the container is not a task's pause container.
+    /// Reads the annotations of a task's pause container.
     ///
     /// # Errors
-    /// It is one, but an annotation is missing, unknown, malformed or contradicts another.
-    pub fn from_annotations(
-        annotations: &Annotations,
-        detect: &config::Detect,
-        eni: &config::Eni,
-    ) -> Result<Option<Self>> {
-        if annotations.get(&detect.annotation) != Some(&detect.value) {
-            return Ok(None);
-        }
+    /// One is missing, unknown, malformed or contradicts another.
+    pub fn from_annotations(annotations: &Annotations, eni: &config::Eni) -> Result<Self> {
         let reader = Reader(annotations);
         reader.refuse_unknown_keys()?;
         let v4 = reader.ipv4_addresses()?;
@@ -97,7 +90,7 @@ impl Task {
             ));
         }
         let has_v6 = addresses.iter().any(IpNetwork::is_ipv6);
-        Ok(Some(Self {
+        Ok(Self {
             mac,
             addresses,
             gateways: gateways.into_iter().flatten().collect(),
@@ -109,7 +102,7 @@ impl Task {
                 .value(BLOCK_METADATA, boolean)?
                 .unwrap_or(eni.block_instance_metadata),
             stay_down: reader.value(STAY_DOWN, boolean)?.unwrap_or(false),
-        }))
+        })
     }
 
     /// Which ENI the annotations speak of, whatever else they say.

@@ -48,8 +48,8 @@ pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Re
     }
     // What is still labelled as this container's came home without a veth to tell of it.
     let links = teardown.instance.links().await?;
-    for tag in strays(&links).filter(|tag| tag.container == id) {
-        outcomes.push(teardown.instance.restore(&tag).await);
+    for (link, tag) in strays(&links).filter(|(_, tag)| tag.container == id) {
+        outcomes.push(teardown.instance.restore(Some(link), &tag).await);
     }
     if let Told::Ours(Some(mac)) = told
         && outcomes.is_empty()
@@ -101,19 +101,21 @@ struct Teardown<'a> {
 impl Teardown<'_> {
     /// Takes down what belongs to one veth.
     async fn task(&self, veth: &Link, tag: &Tag) -> Result<String> {
-        let home = self.eni(veth, tag).await;
+        // First the ENI: if it cannot be brought home, the veth must stay to tell of it.
+        let home = self.eni(veth, tag).await?;
         match self.instance.netlink.delete_link(veth.index).await {
             Err(error) if !error.is_no_device() => {
                 Err(error).doing(|| format!("deleting {}", veth.name))
             }
-            _ => home,
+            _ => Ok(home),
         }
     }
 
     /// Brings the ENI home: it is there, or somebody keeps its namespace, or the kernel sends it.
     async fn eni(&self, veth: &Link, tag: &Tag) -> Result<String> {
-        let at_home = |links: &[Link]| links.iter().any(|link| link.is(tag.eni));
-        if !at_home(&self.instance.links().await?) {
+        let at_home =
+            async || self.instance.links().await.map(|links| eni::find(&links, tag).cloned());
+        if at_home().await?.is_none() {
             let keepers = netns::kept()?.remove(&tag.netns);
             let task = keepers.as_ref().and_then(|keepers| keepers.open(tag.netns));
             match (keepers, task) {
@@ -121,7 +123,7 @@ impl Teardown<'_> {
                 _ => self.await_home(veth, tag).await?,
             }
         }
-        self.instance.restore(tag).await
+        self.instance.restore(at_home().await?.as_ref(), tag).await
     }
 
     async fn fetch(&self, keepers: &Keepers, task: &Netns, home: &Tag) -> Result<()> {
@@ -144,8 +146,8 @@ impl Teardown<'_> {
         let until = Instant::now() + self.patience;
         loop {
             let links = self.instance.links().await?;
-            let home = links.iter().any(|link| link.is(tag.eni));
-            if home || !links.iter().any(|link| link.name == veth.name) {
+            if eni::find(&links, tag).is_some() || !links.iter().any(|link| link.name == veth.name)
+            {
                 return Ok(());
             }
             if !self.limits.change(&mut monitor, until).await? {
@@ -172,7 +174,8 @@ impl Teardown<'_> {
             let inside = Netlink::within(&netns)?.links().await.doing(|| "listing links")?;
             if let Some(home) = inside.iter().find_map(|link| hidden(link, mac, id, inode)) {
                 self.fetch(&keepers, &netns, &home).await?;
-                return self.instance.restore(&home).await.map(Some);
+                let links = self.instance.links().await?;
+                return self.instance.restore(eni::find(&links, &home), &home).await.map(Some);
             }
         }
         Ok(None)

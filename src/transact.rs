@@ -42,13 +42,19 @@ pub async fn transact(steps: &[Step], kernel: &Kernel, limits: &Limits) -> Resul
     Ok(timings)
 }
 
-/// Undoes what was done, goes on where that fails, and gives the error to report.
+/// Undoes what was done, and gives the error to report. If the ENI cannot be brought home, what
+/// came before it stays: the veth that tells of it, so that a later call can find it.
 async fn roll_back(changed: &[&Step], kernel: &Kernel, error: Error) -> Error {
     let mut left = Vec::new();
     for step in changed.iter().rev() {
         match kernel.revert(step).await.doing(|| format!("undoing: {step}")) {
             Ok(()) => log::debug!("undone: {step}"),
-            Err(error) => left.push(error.line()),
+            Err(error) => {
+                left.push(error.line());
+                if matches!(step, Step::MoveIn { .. }) {
+                    break;
+                }
+            }
         }
     }
     if left.is_empty() {

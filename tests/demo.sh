@@ -45,6 +45,9 @@ claim() {
     fi
 }
 
+# The opposite of a command.
+cannot() { ! "$@"; }
+
 on() { local netns=$1; shift; nsenter --net="/run/netns/$netns" -- "$@"; }
 runc() { on "$instance" runc --root "$work/state" "$@"; }
 pid_of() { cat "$work/$1.pid"; }
@@ -165,7 +168,8 @@ for id in "$app" "$web" "$pause"; do
     printf '%scontainer %s%s\n' "$dim" "$id" "$plain"
     inside "$id" ip link show
     claim "$id has lo, ecs-eth0 and the ENI, mtu 9001" \
-        inside "$id" sh -c "ip -o link show eth0 | grep -q 'mtu 9001.*$eni' && ip link show lo up && ip link show ecs-eth0 up"
+        inside "$id" sh -c "ip -o link show up | grep -q ' lo:' && ip -o link show up | grep -q ' ecs-eth0@' &&
+            ip -o link show up | grep -q ' eth0@.*mtu 9001.*$eni'"
 done
 show inside "$pause" ip -brief address
 show inside "$pause" ip route
@@ -182,11 +186,11 @@ claim "fetch their credentials" grep -q AccessKeyId <(get 169.254.170.2/v2/crede
 claim "reach the VPC" grep -q 'hello from the VPC' <(get 10.0.0.1/)
 claim "be reached from the VPC" \
     grep -q 'next door' <(on $router busybox timeout 2 busybox wget -q -O - http://10.0.0.5:8080/)
-claim "not reach the instance's metadata service" bash -c "! $(declare -f on runc get); ! get 169.254.169.254/"
+claim "not reach the instance's metadata service" cannot get 169.254.169.254/
 
 step "What the instance shows"
 show on $instance ip link show type bridge_slave
-claim "the ENI has left the instance" bash -c "! ip -n $instance link show eth12"
+claim "the ENI has left the instance" cannot ip -n $instance link show eth12
 
 step "The task stops: its ENI comes home"
 for id in "$app" "$web" "$pause"; do runc delete --force "$id"; done

@@ -59,13 +59,9 @@ impl From<ErrorMessage> for KernelError {
     }
 }
 
-impl From<rtnetlink::Error> for KernelError {
-    /// Errors other than the kernel's mean that the socket broke.
-    fn from(error: rtnetlink::Error) -> Self {
-        match error {
-            rtnetlink::Error::NetlinkError(message) => message.into(),
-            other => Self { errno: Errno::EIO, sentence: Some(other.to_string()) },
-        }
+impl From<Errno> for KernelError {
+    fn from(errno: Errno) -> Self {
+        Self { errno, sentence: None }
     }
 }
 

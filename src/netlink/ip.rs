@@ -1,19 +1,19 @@
-//! Addresses, routes and neighbours.
+//! Addresses and routes.
 
 use super::{Answer, Netlink};
-use crate::{link::Mac, step::Route};
+use crate::step::Route;
 use ipnetwork::IpNetwork;
-use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
-    neighbour::{
-        NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
-    },
     route::{
         RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
         RouteType,
     },
+};
+use rtnetlink::{
+    AddressMessageBuilder, RouteMessageBuilder,
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -29,8 +29,7 @@ impl Netlink {
         address: IpNetwork,
         subnet_route: bool,
     ) -> Answer<()> {
-        let mut request = self.handle.address().add(index, address.ip(), address.prefix());
-        let message = request.message_mut();
+        let mut message = address_message(index, address);
         let mut flags = AddressFlags::empty();
         if address.is_ipv6() {
             message.header.flags |= AddressHeaderFlags::Nodad;
@@ -40,7 +39,8 @@ impl Netlink {
             flags |= AddressFlags::Noprefixroute;
         }
         message.attributes.push(AddressAttribute::Flags(flags));
-        Ok(request.execute().await?)
+        let request = RouteNetlinkMessage::NewAddress(message);
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
     /// Takes an address from a link.
@@ -48,9 +48,7 @@ impl Netlink {
     /// # Errors
     /// The kernel's; EADDRNOTAVAIL where the link does not have it.
     pub async fn delete_address(&self, index: u32, address: IpNetwork) -> Answer<()> {
-        let mut request = self.handle.address().add(index, address.ip(), address.prefix());
-        let message = request.message_mut().clone();
-        Ok(self.handle.address().del(message).execute().await?)
+        self.change(RouteNetlinkMessage::DelAddress(address_message(index, address)), 0).await
     }
 
     /// The addresses of a link, but for the IPv6 link-local ones, which the kernel makes itself.
@@ -80,7 +78,7 @@ impl Netlink {
             }
             _ => None,
         };
-        Ok(dump.into_iter().filter_map(address).collect())
+        Ok(dump.iter().filter_map(|raw| address(raw.decode()?)).collect())
     }
 
     /// Adds a route to the main table.
@@ -88,7 +86,8 @@ impl Netlink {
     /// # Errors
     /// The kernel's; EEXIST where one to the same destination is there.
     pub async fn add_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
-        Ok(self.handle.route().add(message_of(route, index)).execute().await?)
+        let request = RouteNetlinkMessage::NewRoute(message_of(route, index));
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
     /// Deletes a route from the main table.
@@ -96,7 +95,7 @@ impl Netlink {
     /// # Errors
     /// The kernel's; ESRCH where it is not there.
     pub async fn delete_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
-        Ok(self.handle.route().del(message_of(route, index)).execute().await?)
+        self.change(RouteNetlinkMessage::DelRoute(message_of(route, index)), 0).await
     }
 
     /// Whether the main table has exactly this route.
@@ -149,86 +148,20 @@ impl Netlink {
             }
             _ => None,
         };
-        Ok(dump.into_iter().filter_map(ours).collect())
+        Ok(dump.iter().filter_map(|raw| ours(raw.decode()?)).collect())
     }
+}
 
-    /// Adds a permanent neighbour, or makes the one that is there this one.
-    ///
-    /// # Errors
-    /// The kernel's; EEXIST where there is one and `replace` is not set.
-    pub async fn add_neighbour(
-        &self,
-        index: u32,
-        address: IpAddr,
-        mac: Mac,
-        replace: bool,
-    ) -> Answer<()> {
-        let request = self
-            .handle
-            .neighbours()
-            .add(index, address)
-            .link_layer_address(&mac.bytes())
-            .state(NeighbourState::Permanent);
-        let request = if replace { request.replace() } else { request };
-        Ok(request.execute().await?)
-    }
-
-    /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub async fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
-        let mut request = NeighbourMessage::default();
-        request.attributes.push(NeighbourAttribute::IfIndex(index));
-        let dump = self.dump(RouteNetlinkMessage::GetNeighbour(request)).await?;
-        let permanent = |message| match message {
-            RouteNetlinkMessage::NewNeighbour(message)
-                if message.header.ifindex == index
-                    && message.header.state == NeighbourState::Permanent =>
-            {
-                message.attributes.iter().find_map(|attribute| match attribute {
-                    NeighbourAttribute::Destination(NeighbourAddress::Inet(four)) => {
-                        Some(IpAddr::V4(*four))
-                    }
-                    NeighbourAttribute::Destination(NeighbourAddress::Inet6(six)) => {
-                        Some(IpAddr::V6(*six))
-                    }
-                    _ => None,
-                })
-            }
-            _ => None,
-        };
-        Ok(dump.into_iter().filter_map(permanent).collect())
-    }
-
-    /// Deletes a neighbour.
-    ///
-    /// # Errors
-    /// The kernel's; ENOENT where it is not there.
-    pub async fn delete_neighbour(&self, index: u32, address: IpAddr) -> Answer<()> {
-        let mut message = NeighbourMessage::default();
-        message.header.ifindex = index;
-        let (family, address) = match address {
-            IpAddr::V4(four) => (AddressFamily::Inet, NeighbourAddress::Inet(four)),
-            IpAddr::V6(six) => (AddressFamily::Inet6, NeighbourAddress::Inet6(six)),
-        };
-        message.header.family = family;
-        message.attributes.push(NeighbourAttribute::Destination(address));
-        Ok(self.handle.neighbours().del(message).execute().await?)
-    }
-
-    /// Binds a MAC address to a bridge port: a static entry, which neither ages nor moves.
-    ///
-    /// # Errors
-    /// The kernel's; EEXIST where it is bound already.
-    pub async fn add_fdb_entry(&self, port: u32, mac: Mac) -> Answer<()> {
-        let request = self
-            .handle
-            .neighbours()
-            .add_bridge(port, &mac.bytes())
-            .state(NeighbourState::Noarp)
-            .flags(NeighbourFlags::Controller);
-        Ok(request.execute().await?)
+fn address_message(index: u32, address: IpNetwork) -> AddressMessage {
+    match address {
+        IpNetwork::V4(four) => AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(four.ip(), four.prefix())
+            .build(),
+        IpNetwork::V6(six) => AddressMessageBuilder::<Ipv6Addr>::new()
+            .index(index)
+            .address(six.ip(), six.prefix())
+            .build(),
     }
 }
 

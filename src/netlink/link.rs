@@ -1,19 +1,22 @@
 //! Links: dump, create, change, move, delete.
 
-use super::{Answer, Netlink};
+use super::{Answer, KernelError, Netlink};
 use crate::{
     link::{InterfaceName, Link, Mac},
     netns::Netns,
 };
-use futures_util::TryStreamExt;
-use rtnetlink::packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    link::{
-        InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType,
-        LinkMessage,
+use nix::errno::Errno;
+use rtnetlink::{
+    LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL, NlasIterator},
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{
+            InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType,
+            LinkMessage, State,
+        },
     },
 };
-use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use std::os::fd::AsRawFd;
 
 /// What to change about a link, in one message; `None` leaves it as it is.
@@ -66,21 +69,10 @@ impl Netlink {
     /// # Errors
     /// The kernel's.
     pub async fn links(&self) -> Answer<Vec<Link>> {
-        let request = self
-            .handle
-            .link()
-            .get()
-            .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats])
-            .message_mut()
-            .clone();
+        let mut request = LinkMessage::default();
+        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         let dump = self.dump(RouteNetlinkMessage::GetLink(request)).await?;
-        Ok(dump
-            .into_iter()
-            .filter_map(|message| match message {
-                RouteNetlinkMessage::NewLink(link) => Some(Link::from(&link)),
-                _ => None,
-            })
-            .collect())
+        Ok(dump.iter().filter_map(|raw| decode(&raw.payload)).collect())
     }
 
     /// The link of this name, if there is one.
@@ -88,9 +80,9 @@ impl Netlink {
     /// # Errors
     /// The kernel's.
     pub async fn link(&self, name: &InterfaceName) -> Answer<Option<Link>> {
-        let request = self.handle.link().get().match_name(name.as_str());
-        match request.execute().try_next().await.map_err(super::KernelError::from) {
-            Ok(message) => Ok(message.as_ref().map(Link::from)),
+        let request = LinkUnspec::new_with_name(name.as_str()).build();
+        match self.get(RouteNetlinkMessage::GetLink(request)).await {
+            Ok(raw) => Ok(raw.and_then(|raw| decode(&raw.payload))),
             Err(error) if error.is_no_device() => Ok(None),
             Err(error) => Err(error),
         }
@@ -101,8 +93,8 @@ impl Netlink {
     /// # Errors
     /// The kernel's; ENODEV where there is none.
     pub async fn index(&self, name: &InterfaceName) -> Answer<u32> {
-        let absent = super::KernelError { errno: nix::errno::Errno::ENODEV, sentence: None };
-        self.link(name).await?.map(|link| link.index).ok_or(absent)
+        let absent = || KernelError::from(Errno::ENODEV);
+        self.link(name).await?.map(|link| link.index).ok_or_else(absent)
     }
 
     /// Creates a bridge that is up and has its MAC address from its first moment on.
@@ -115,7 +107,8 @@ impl Netlink {
             .mtu(mtu)
             .mcast_snooping(false)
             .up();
-        Ok(self.handle.link().add(bridge.build()).execute().await?)
+        let request = RouteNetlinkMessage::NewLink(bridge.build());
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
     /// Creates a veth pair. Neither end is up: the far one cannot be yet (ENOTCONN).
@@ -132,7 +125,8 @@ impl Netlink {
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far.build())))
             .controller(veth.bridge)
             .mtu(veth.mtu);
-        Ok(self.handle.link().add(near.build()).execute().await?)
+        let request = RouteNetlinkMessage::NewLink(near.build());
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
     /// Labels a bridge port, sets its flags and switches it on, in one message, so that it never
@@ -148,7 +142,8 @@ impl Netlink {
                 port.isolated(true).learning(false).flood(false).mcast_flood(false).locked(true)
             }
         };
-        Ok(self.handle.link().set_port(port.build()).execute().await?)
+        // RTM_NEWLINK: RTM_SETLINK does not look at the data of ports.
+        self.change(RouteNetlinkMessage::NewLink(port.build()), 0).await
     }
 
     /// Changes a link.
@@ -157,7 +152,7 @@ impl Netlink {
     /// The kernel's.
     pub async fn change_link(&self, index: u32, change: &LinkChange) -> Answer<()> {
         let message = changed(index, change).build();
-        Ok(self.handle.link().set(message).execute().await?)
+        self.change(RouteNetlinkMessage::SetLink(message), 0).await
     }
 
     /// Moves a link into another namespace and changes it there, in one message. The kernel does
@@ -167,7 +162,7 @@ impl Netlink {
     /// The kernel's; EEXIST where the name is taken there, and then the link may have moved.
     pub async fn move_link(&self, index: u32, to: &Netns, change: &LinkChange) -> Answer<()> {
         let message = changed(index, change).setns_by_fd(to.as_raw_fd()).build();
-        Ok(self.handle.link().set(message).execute().await?)
+        self.change(RouteNetlinkMessage::SetLink(message), 0).await
     }
 
     /// Deletes a link.
@@ -175,7 +170,8 @@ impl Netlink {
     /// # Errors
     /// The kernel's.
     pub async fn delete_link(&self, index: u32) -> Answer<()> {
-        Ok(self.handle.link().del(index).execute().await?)
+        let message = LinkUnspec::new_with_index(index).build();
+        self.change(RouteNetlinkMessage::DelLink(message), 0).await
     }
 }
 
@@ -200,47 +196,127 @@ fn changed(index: u32, change: &LinkChange) -> LinkMessageBuilder<LinkUnspec> {
     }
 }
 
-impl From<&LinkMessage> for Link {
-    fn from(message: &LinkMessage) -> Self {
-        let flags = message.header.flags;
-        let mut link = Self {
-            index: message.header.index,
-            name: String::new(),
-            mac: None,
-            permanent_mac: None,
-            mtu: 0,
-            mtu_range: (0, 0),
-            alias: None,
-            kind: None,
-            controller: None,
-            peer: None,
-            ethernet: message.header.link_layer_type == LinkLayerType::Ether,
-            loopback: flags.contains(LinkFlags::Loopback),
-            up: flags.contains(LinkFlags::Up),
-            running: flags.contains(LinkFlags::Up | LinkFlags::Running),
-        };
-        for attribute in &message.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => link.name.clone_from(name),
-                LinkAttribute::Address(bytes) => link.mac = Mac::from_bytes(bytes),
-                LinkAttribute::PermAddress(bytes) => link.permanent_mac = Mac::from_bytes(bytes),
-                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-                LinkAttribute::MinMtu(mtu) => link.mtu_range.0 = *mtu,
-                LinkAttribute::MaxMtu(mtu) => link.mtu_range.1 = *mtu,
-                LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
-                LinkAttribute::Controller(index) => link.controller = Some(*index),
-                LinkAttribute::Link(index) => link.peer = Some(*index),
-                LinkAttribute::LinkInfo(infos) => link.kind = kind(infos),
-                _ => {}
-            }
+/// What we need of a link. The numbers are those of `linux/if_link.h`; a name or label that is no
+/// text is made one that no label of ours and no name that we set can be equal to.
+fn decode(payload: &[u8]) -> Option<Link> {
+    const IFINFOMSG_LEN: usize = 16;
+    let word = |at: usize| Some(u32::from_ne_bytes(payload.get(at..at + 4)?.try_into().ok()?));
+    let flags = LinkFlags::from_bits_retain(word(8)?);
+    let kind = u16::from_ne_bytes(payload.get(2..4)?.try_into().ok()?);
+    let mut link = Link {
+        index: word(4)?,
+        name: String::new(),
+        mac: None,
+        permanent_mac: None,
+        mtu: 0,
+        mtu_range: (0, 0),
+        alias: None,
+        kind: None,
+        controller: None,
+        peer: None,
+        locked: None,
+        ethernet: LinkLayerType::from(kind) == LinkLayerType::Ether,
+        loopback: flags.contains(LinkFlags::Loopback),
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Up | LinkFlags::Running),
+    };
+    let mut state = State::Unknown;
+    for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
+        match kind {
+            1 => link.mac = Mac::from_bytes(value),
+            3 => link.name = text(value),
+            4 => link.mtu = number(value)?,
+            5 => link.peer = number(value),
+            10 => link.controller = number(value),
+            16 => state = State::from(*value.first()?),
+            18 => decode_kind(value, &mut link),
+            20 => link.alias = Some(text(value)),
+            50 => link.mtu_range.0 = number(value)?,
+            51 => link.mtu_range.1 = number(value)?,
+            54 => link.permanent_mac = Mac::from_bytes(value),
+            _ => {}
         }
-        link
+    }
+    // A veth always comes to be up; until then, a kernel may call it unknown, and running.
+    link.running &= state == State::Up || !link.is_veth();
+    Some(link)
+}
+
+/// `IFLA_LINKINFO`: the kind, and for a bridge port whether it is locked.
+fn decode_kind(value: &[u8], link: &mut Link) {
+    const IFLA_BRPORT_LOCKED: u16 = 39;
+    for (kind, value) in attributes(value) {
+        match kind {
+            1 => link.kind = Some(text(value)),
+            5 => {
+                let locked = attributes(value).find(|(kind, _)| *kind == IFLA_BRPORT_LOCKED);
+                link.locked = locked.and_then(|(_, value)| value.first().map(|flag| *flag != 0));
+            }
+            _ => {}
+        }
     }
 }
 
-fn kind(infos: &[LinkInfo]) -> Option<String> {
-    infos.iter().find_map(|info| match info {
-        LinkInfo::Kind(kind) => Some(kind.to_string()),
-        _ => None,
+fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(bytes).map_while(Result::ok).filter_map(|nla| {
+        let (kind, end) = (nla.kind(), usize::from(nla.length()));
+        Some((kind, nla.into_inner().get(4..end)?))
     })
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    Some(u32::from_ne_bytes(value.try_into().ok()?))
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(4 + value.len()).expect("short");
+        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn header(flags: u32) -> Vec<u8> {
+        [&[0, 0, 1, 0][..], &7u32.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 4]].concat()
+    }
+
+    #[test]
+    fn names_and_labels_that_are_no_text_do_not_hide_a_link() {
+        let mac = [2, 0x5a, 0xa1, 0x1a, 0x43, 0x42];
+        let message =
+            [header(0), attribute(3, b"e\xff\0"), attribute(20, b"\xff\xfe\0"), attribute(1, &mac)]
+                .concat();
+        let link = decode(&message).expect("a link");
+        assert_eq!((link.index, link.mac), (7, Mac::from_bytes(&mac)));
+        assert!(link.name.parse::<InterfaceName>().is_err());
+        assert_eq!(link.alias.as_deref().and_then(crate::tag::Tag::parse), None);
+    }
+
+    #[test]
+    fn a_veth_runs_only_when_its_state_is_up() {
+        const UP_RUNNING: u32 = 0x41;
+        let veth = attribute(18, &attribute(1, b"veth\0"));
+        let running = |state: u8, kind: &[u8]| {
+            decode(&[&header(UP_RUNNING), kind, &attribute(16, &[state])].concat())
+                .expect("a link")
+                .running
+        };
+        assert!(running(6, &veth) && !running(0, &veth));
+        assert!(running(6, &[]) && running(0, &[]));
+    }
+
+    #[test]
+    fn torn_messages_are_no_link() {
+        assert_eq!(decode(&[]), None);
+        assert_eq!(decode(&header(0)[..15]), None);
+        assert_eq!(decode(&[header(0), attribute(4, &[1])].concat()), None);
+    }
 }

@@ -1,12 +1,17 @@
 //! Link events: to wait for something without asking again and again.
 
+use super::socket::Raw;
 use crate::{
     error::{Doing, Result},
     netns::Netns,
 };
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use rtnetlink::MulticastGroup;
+use futures_util::{FutureExt, StreamExt, stream::BoxStream};
+use rtnetlink::{
+    MulticastGroup,
+    proto::{Connection, new_connection},
+    sys::{AsyncSocket, SocketAddr, protocols::NETLINK_ROUTE},
+};
+use std::io;
 
 /// A subscription to the link events of one namespace.
 ///
@@ -26,20 +31,24 @@ impl Monitor {
         let runtime = tokio::runtime::Handle::current();
         netns.within(move || {
             let _entered = runtime.enter();
-            let (connection, _, events) =
-                rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
-                    .doing(|| "subscribing to link events")?;
-            tokio::spawn(connection);
-            Ok(Self { events: events.map(|_| ()).boxed() })
+            subscribe().doing(|| "subscribing to link events")
         })
     }
 
     /// Waits until something changed since the last call, and takes all that has queued up.
     pub async fn changed(&mut self) {
         if self.events.next().await.is_none() {
-            // The socket is gone. Never return: the caller's deadline ends the wait.
+            // The socket is gone. Never return: the caller's limits end the wait.
             std::future::pending::<()>().await;
         }
-        while futures_util::FutureExt::now_or_never(self.events.next()).flatten().is_some() {}
+        while self.events.next().now_or_never().flatten().is_some() {}
     }
+}
+
+fn subscribe() -> io::Result<Monitor> {
+    let (mut connection, _, events): (Connection<Raw>, _, _) = new_connection(NETLINK_ROUTE)?;
+    let groups = 1 << (MulticastGroup::Link as u32 - 1);
+    connection.socket_mut().socket_mut().bind(&SocketAddr::new(0, groups))?;
+    tokio::spawn(connection);
+    Ok(Monitor { events: events.map(|_| ()).boxed() })
 }

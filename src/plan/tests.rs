@@ -16,6 +16,7 @@ fn link(index: u32, name: &str, mac: &str) -> Link {
         kind: None,
         controller: None,
         peer: None,
+        locked: None,
         ethernet: true,
         loopback: false,
         up: false,
@@ -48,7 +49,8 @@ fn done(plan: &Plan) -> Snapshot {
         ..link(4, "ecs-bridge", "0a:58:a9:fe:ac:01")
     });
     let name = lease.link_name();
-    let port = link(5, name.as_str(), "de:ad:00:00:00:01");
+    let kind = Some("veth".to_owned());
+    let port = Link { kind, controller: Some(4), ..link(5, name.as_str(), "de:ad:00:00:00:01") };
     after.instance.push(Link { alias: alias.clone(), up: true, peer: Some(2), ..port });
     after.inside[0].up = true;
     let credentials = link(2, "ecs-eth0", &lease.mac().to_string());

@@ -1,32 +1,20 @@
 use super::*;
 use crate::config::Config;
 
-const PAUSE: (&str, &str) = ("com.amazonaws.ecs.container-name", "~internal~ecs~pause");
-
 fn annotations(pairs: &[(&str, &str)]) -> Annotations {
-    let eni = pairs.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
-    std::iter::once((PAUSE.0.to_owned(), PAUSE.1.to_owned())).chain(eni).collect()
+    pairs.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect()
 }
 
-fn read(annotations: &Annotations) -> Result<Option<Task>> {
-    let config = Config::default();
-    Task::from_annotations(annotations, &config.detect, &config.eni)
+fn read(annotations: &Annotations) -> Result<Task> {
+    Task::from_annotations(annotations, &Config::default().eni)
 }
 
 fn task(pairs: &[(&str, &str)]) -> Task {
-    read(&annotations(pairs)).expect("valid").expect("ours")
+    read(&annotations(pairs)).expect("valid")
 }
 
 fn addresses(task: &Task) -> Vec<String> {
     task.addresses.iter().map(ToString::to_string).collect()
-}
-
-#[test]
-fn only_a_pause_container_is_ours() {
-    let mut other = annotations(&[(MAC, "nonsense")]);
-    other.insert(PAUSE.0.to_owned(), "web".to_owned());
-    assert_eq!(read(&other).expect("not ours"), None);
-    assert_eq!(read(&Annotations::new()).expect("not ours"), None);
 }
 
 #[test]

@@ -81,9 +81,12 @@ fn one_move_between_namespaces_and_no_other_program() {
 #[test]
 fn a_container_that_is_not_ours_opens_no_socket_and_starts_no_thread() {
     let (instance, pause) = (Instance::new(), Pause::new());
+    let bundle = tempfile::tempdir().expect("a folder");
+    std::fs::write(bundle.path().join("config.json"), "{}").expect("written");
     for stage in ["prestart", "createRuntime", "poststop"] {
         for annotations in [json!({"com.amazonaws.ecs.container-name": "web"}), json!({"a": "b"})] {
-            let trace = traced(pause.call(stage).field("annotations", annotations), &instance);
+            let call = pause.call(stage).field("annotations", annotations);
+            let trace = traced(call.field("bundle", json!(bundle.path().to_str())), &instance);
             assert_eq!(trace.len(), 1, "more than its own execve: {trace:#?}");
         }
     }
@@ -113,6 +116,7 @@ fn help_and_version_are_on_stdout() {
     }
 }
 
+/// As far as the hook can tell: the kernel itself has IPv6 all the same.
 #[test]
 fn a_host_without_ipv6_serves_ipv4_tasks_and_refuses_others() {
     let (instance, pause) = (Instance::new(), Pause::new());

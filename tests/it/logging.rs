@@ -61,6 +61,19 @@ fn lines_go_to_syslog_and_a_failure_to_both() {
 }
 
 #[test]
+fn bad_annotations_and_a_bad_configuration_are_in_syslog_too() {
+    let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
+    let folder = TempDir::new().expect("a folder");
+    let syslog = UnixDatagram::bind(run.path().join("log")).expect("bound");
+    let bad = pause.call("prestart").eni("mtu", "none");
+    with_syslog(bad, &run).on(&instance).badly();
+    assert!(received(&syslog)[0].contains("eni.mtu"));
+    let bad = pause.call("prestart").config(&folder, "typo = 1\n");
+    with_syslog(bad, &run).on(&instance).badly();
+    assert!(received(&syslog)[0].contains("typo"));
+}
+
+#[test]
 fn a_syslog_that_hangs_stops_nobody() {
     let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
     let syslog = UnixDatagram::bind(run.path().join("log")).expect("bound");

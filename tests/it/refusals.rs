@@ -145,6 +145,12 @@ fn a_second_call_that_wants_something_else() {
     pause.call("prestart").on(&instance).silently();
     refused(&instance, &pause, &pause.call("prestart").eni("mtu", "1500"), &["eth0 with mtu 9001"]);
     refused(&instance, &pause, &pause.call("prestart").eni("interface-name", "eth7"), &["as eth0"]);
+    instance.attach("eth2", "02:00:00:00:00:02", "second");
+    let other = pause
+        .call("prestart")
+        .eni("mac-address", "02:00:00:00:00:02")
+        .eni("interface-name", "eth1");
+    refused(&instance, &pause, &other, &["has the ENI 02:5a:a1:1a:43:42 already"]);
 }
 
 #[test]
@@ -217,6 +223,16 @@ fn a_stranger_in_the_place_of_the_bridge() {
     let (instance, pause) = (Instance::new(), Pause::new());
     instance.netns.ip("link add ecs-bridge type veth peer name ecs-b2");
     refused(&instance, &pause, &pause.call("prestart"), &["ecs-bridge", "not a bridge but veth"]);
+}
+
+#[test]
+fn a_bridge_whose_address_has_another_prefix() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    instance.netns.ip("link add ecs-bridge address 0a:58:a9:fe:ac:01 type bridge");
+    instance.netns.ip("addr add 169.254.172.1/24 dev ecs-bridge");
+    instance.netns.ip("link set ecs-bridge up");
+    let call = pause.call("prestart");
+    refused(&instance, &pause, &call, &["adding 169.254.172.1/22 to ecs-bridge", "another prefix"]);
 }
 
 #[test]

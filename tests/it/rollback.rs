@@ -122,7 +122,7 @@ fn whichever_step_fails_those_before_it_are_undone() {
         wanted.insert(format!("com.amazonaws.ecs.eni.{key}"), value.to_owned());
     }
     let config = Config::default();
-    let task = Task::from_annotations(&wanted, &config.detect, &config.eni).unwrap().unwrap();
+    let task = Task::from_annotations(&wanted, &config.eni).unwrap();
     for family in ["-4", "-6"] {
         let address = if family == "-4" { "10.0.0.5" } else { "2001:db8::5" };
         instance.netns.ip(&format!("{family} rule add from {address} lookup 77"));

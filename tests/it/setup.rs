@@ -289,6 +289,24 @@ fn a_bridge_that_is_there_is_adopted_with_its_mac_address() {
 }
 
 #[test]
+fn a_mac_address_that_another_port_learned_is_bound_to_its_own() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    instance.netns.ip("addr add 169.254.170.2/32 dev lo");
+    pause.call("prestart").on(&instance).silently();
+    let mac = pause.netns().link("ecs-eth0").expect("the credential interface")["address"].clone();
+    pause.call("poststop").on(&instance).well();
+    instance.netns.ip("link add flat0 master ecs-bridge type veth peer name far0");
+    instance.netns.ip("link set flat0 up");
+    let mac = mac.as_str().expect("text");
+    instance.netns.run(&format!("bridge fdb add {mac} dev flat0 master static"));
+    let again = Pause::new();
+    again.call("prestart").id(&pause.id).on(&instance).silently();
+    let credentials =
+        crate::fixtures::Server::start(&instance.netns, "169.254.170.2:80", "credentials");
+    assert_eq!(credentials.ask_from(&again.netns()).as_deref(), Some("credentials"));
+}
+
+#[test]
 fn the_same_container_gets_the_same_address_again() {
     let (instance, pause, again) = (Instance::new(), Pause::new(), Pause::new());
     pause.call("prestart").on(&instance).silently();

@@ -149,10 +149,13 @@ fn addresses_that_a_host_daemon_put_on_the_returning_eni_are_gone() {
 fn another_container_is_left_alone() {
     let (instance, pause) = started();
     let before = instance.netns.snapshot();
-    let other = pause.call("poststop").id("other").field("annotations", json!({"a": "b"}));
-    other.on(&instance).silently();
+    let call = || pause.call("poststop").field("annotations", json!({"a": "b"}));
+    call().id("other").on(&instance).silently();
     pause.call("poststop").id("other").on(&instance).silently();
     instance.netns.assert_same(&before);
+    // Annotations that do not say so, and no bundle to ask: its veth says that it is ours.
+    call().on(&instance).well();
+    instance.assert_home();
 }
 
 #[test]
@@ -183,4 +186,119 @@ fn a_pid_that_belongs_to_a_stranger_by_now_does_no_harm() {
     pause.call("poststop").pid(stranger.pid()).on(&instance).well();
     instance.assert_home();
     stranger.netns().assert_same(&before);
+}
+
+#[test]
+fn an_eni_that_was_detached_is_gone_and_nothing_poses_as_it() {
+    let (instance, pause) = started();
+    instance.router.ip("link del eni");
+    let log = pause.call("poststop").option("--log-level=info").on(&instance).well();
+    assert!(log.contains("ENI 02:5a:a1:1a:43:42 is no longer attached"), "{log}");
+    assert_eq!(instance.netns.links(), ["lo", "eth0", "ecs-bridge"]);
+}
+
+#[test]
+fn a_record_is_kept_until_the_eni_is_home() {
+    let (instance, mut pause) = started();
+    let folder = tempfile::tempdir().expect("a folder");
+    // Nothing but an open descriptor keeps the namespace: there is no way in, and no way home.
+    let open = pause.netns();
+    pause.kill();
+    let poststop = || pause.call("poststop").config(&folder, "[eni]\nreturn-timeout-seconds = 0\n");
+    for _ in 0..2 {
+        let line = poststop().on(&instance).badly();
+        assert!(
+            line.contains("did not come home") && line.contains("something keeps it open"),
+            "{line}"
+        );
+        assert_eq!(instance.ports().len(), 1);
+    }
+    open.ip(&format!("link set eth0 name eth1 netns {}", instance.netns.path().display()));
+    poststop().on(&instance).well();
+    instance.assert_home();
+}
+
+/// The ENI comes home from a hostile task: with this name, and with this alias for its own.
+fn come_home_as(
+    instance: &Instance,
+    pause: &mut Pause,
+    name: &str,
+    change: impl Fn(&str) -> String,
+) {
+    let task = pause.netns();
+    let label = task.link("eth0").expect("the ENI")["ifalias"].as_str().expect("text").to_owned();
+    task.ip(&format!("link set eth0 down alias \"{}\"", change(&label)));
+    task.ip(&format!("link set eth0 name {name} netns {}", instance.netns.path().display()));
+    drop(task);
+    pause.kill();
+    eventually("the veth gone", || instance.ports().is_empty());
+}
+
+#[test]
+fn a_label_that_speaks_of_another_interface_harms_nobody() {
+    for victim in ["02:00:00:00:00:01", "0a:58:a9:fe:ac:01"] {
+        let (instance, mut pause) = started();
+        let victims = || {
+            ["eth0", "ecs-bridge"].map(|name| {
+                let link = instance.netns.link(name).expect(name);
+                let up = link["flags"].as_array().expect("a list").contains(&json!("UP"));
+                let address = link["addr_info"][0]["local"].clone();
+                (link["address"].clone(), link["mtu"].clone(), address, up)
+            })
+        };
+        come_home_as(&instance, &mut pause, "eth1", |label| label.replace(ENI_MAC, victim));
+        let before = victims();
+        pause.call("poststop").on(&instance).well();
+        assert_eq!(victims(), before);
+    }
+}
+
+#[test]
+fn an_eni_that_poses_as_the_veth_of_another_task_harms_nobody() {
+    let (instance, mut hostile) = started();
+    instance.attach("eth2", "02:00:00:00:00:02", "second");
+    let victim = Pause::new();
+    victim.call("prestart").eni("mac-address", "02:00:00:00:00:02").on(&instance).silently();
+    let inode = victim.netns();
+    let inode = std::fs::metadata(inode.path()).map(|m| std::os::unix::fs::MetadataExt::ino(&m));
+    let inode = inode.expect("an inode");
+    let task = hostile.netns();
+    let alias = format!(
+        "awsvpc container={} eni=02:00:00:00:00:02 name=x mtu=1500 netns={inode}",
+        hostile.id
+    );
+    task.ip(&format!("link set eth0 down alias \"{alias}\""));
+    task.ip(&format!("link set eth0 name ecsa9feacff netns {}", instance.netns.path().display()));
+    drop(task);
+    hostile.kill();
+    eventually("its veth gone", || instance.ports().len() == 1);
+    let before = victim.netns().snapshot();
+    hostile.call("poststop").on(&instance).well();
+    victim.netns().assert_same(&before);
+    // And the ENI itself is not lost to the next task.
+    let next = Pause::new();
+    next.call("prestart").on(&instance).silently();
+    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    next.call("poststop").on(&instance).well();
+    assert_eq!(instance.netns.link("eni0").expect("the ENI")["address"], ENI_MAC);
+}
+
+#[test]
+fn an_eni_with_a_name_and_a_label_that_are_no_text_is_seen() {
+    let (instance, pause) = started();
+    let task = pause.netns();
+    task.run("ip link set eth0 down");
+    task.run("ip link set eth0 name $(printf 'e\\377') alias $(printf '\\377\\376')");
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
+}
+
+#[test]
+fn a_label_that_is_no_text_hides_nothing_from_the_next_call() {
+    let (instance, pause) = started();
+    pause.netns().run("ip link set eth0 alias $(printf '\\377')");
+    pause.call("prestart").on(&instance).silently();
+    instance.netns.run("ip link set eth0 alias $(printf '\\377')");
+    pause.call("poststop").on(&instance).well();
+    instance.assert_home();
 }
