@@ -62,7 +62,7 @@ use teardown::Told;
 /// Does what the command line asks for; a stage reads the container's state from `stdin`.
 ///
 /// # Errors
-/// It could not be done. At `prestart`, nothing has changed then.
+/// It could not be done. At `prestart`, what was done has been undone then.
 pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
     if cli.command == Command::Gc {
         return collect_garbage(cli, &Config::load(cli.config.as_deref())?);

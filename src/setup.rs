@@ -26,7 +26,8 @@ const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
 /// Gives the container its network.
 ///
 /// # Errors
-/// It cannot or must not be done; then nothing has changed.
+/// It cannot or must not be done. What was done is undone; only the addresses and routes that a host
+/// daemon gave the ENI went with the move.
 pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Result<()> {
     let begin = Instant::now();
     let limits = Limits::start(config.deadline())?;

@@ -1,9 +1,10 @@
 //! What we write into aliases: whose a link is, and what must be put back at the end.
 //!
-//! The same record stands on two links. On the task's veth, which stays on the instance and so out
-//! of the task's reach, it says who holds the lease and the ENI. On the ENI it survives the move,
-//! the namespace's death and the journey home, and says what the ENI was called. A task with
-//! `CAP_NET_ADMIN` can rewrite that one, so whatever is read here is parsed as strictly as any input.
+//! The same record stands on two links. On the task's veth, whose near end stays on the instance, it
+//! says who holds the lease and the ENI: a task cannot rewrite it, only destroy it with its own end.
+//! On the ENI it survives the move, the namespace's death and the journey home, and says what the
+//! ENI was called. A task with `CAP_NET_ADMIN` can rewrite that one, so it is parsed as strictly as
+//! any input, and believed only about the link that carries it.
 
 use crate::{
     lease::{Lease, fnv1a},
