@@ -2,7 +2,7 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit integration soak deny clean
+.PHONY: help build demo test check unit integration soak fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
 # Where .cargo/config.toml, by naming the target, puts what it builds. ($(shell) has make's own PATH.)
@@ -33,8 +33,8 @@ check: ## formatting, lints, documentation
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
-unit: ## the pure modules
-	cargo test --locked --lib --bins
+unit: ## the pure modules: examples, properties, and the fuzzers' corpus
+	cargo test --locked --lib --bins --test properties --test corpus
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
@@ -48,6 +48,19 @@ endif
 soak: build ## a thousand kill-and-heal rounds in a row
 	@tests/setup.sh run
 	HOOK=$(HOOK) ROUNDS=1000 cargo test --locked --test it -- --nocapture kills::at_any_moment
+
+# The fuzzers want a nightly compiler. What they find new goes into the first folder, not into the
+# corpus that is kept.
+FUZZERS := state annotations alias config
+SECONDS ?= 60
+
+fuzz: ## a minute of fuzzing for each parser
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in $(FUZZERS); do \
+		mkdir -p fuzz/target/found/$$target; \
+		cargo +nightly fuzz run --target $(TARGET) $$target fuzz/target/found/$$target \
+			fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=65536 || exit 1; \
+	done
 
 deny: ## licences, sources and bans of all dependencies
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

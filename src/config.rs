@@ -17,6 +17,13 @@ use std::{
     time::Duration,
 };
 
+/// The instance metadata service.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
+pub const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// The same over IPv6.
+pub const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/oci-awsvpc-hook/config.toml";
 
@@ -298,6 +305,13 @@ impl Credentials {
                 "credentials.gateway {gateway}: must be a host address of credentials.subnet {subnet}"
             ));
         }
+        if subnet.contains(METADATA_V4) || self.endpoint == METADATA_V4 {
+            return refuse(format!(
+                "credentials.subnet {subnet} and credentials.endpoint {}: must keep clear of the \
+                 metadata service, {METADATA_V4}",
+                self.endpoint
+            ));
+        }
         if subnet.contains(self.endpoint) {
             return refuse(format!(
                 "credentials.endpoint {}: must lie outside credentials.subnet {subnet}",
@@ -360,6 +374,8 @@ mod tests {
             ("gateway = \"10.0.0.1\"", "credentials.gateway"),
             ("gateway = \"169.254.175.255\"", "credentials.gateway"),
             ("endpoint = \"169.254.172.2\"", "credentials.endpoint"),
+            ("endpoint = \"169.254.169.254\"", "metadata service"),
+            ("subnet = \"169.254.0.0/16\"", "metadata service"),
             ("ipv6-subnet = \"fd00:ec::/120\"", "credentials.ipv6-subnet"),
             ("mtu = 600", "credentials.mtu"),
             ("bridge = \"a/b\"", "not a name"),

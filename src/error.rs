@@ -12,6 +12,9 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The longest line that is shown, in characters: about what syslog takes (RFC 3164, section 4.1).
+const MAX_LINE: usize = 1000;
+
 /// Why the hook did not do what it was asked to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -66,7 +69,10 @@ impl Error {
             line.push_str(&error.to_string());
             source = error.source();
         }
-        line.replace('\n', " ")
+        // Some of it came from outside: it shall not speak to the terminal that shows it, nor fill it.
+        let shown = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let cut = if line.chars().count() > MAX_LINE { " …" } else { "" };
+        shown.take(MAX_LINE).chain(cut.chars()).collect()
     }
 }
 

@@ -50,7 +50,8 @@ impl Tag {
         };
         // The name of a lease is no ENI's, whoever says so.
         let genuine = tag.to_string() == alias && Lease::of_link(tag.name.as_str()).is_none();
-        genuine.then_some(tag)
+        let printable = alias.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        (genuine && printable).then_some(tag)
     }
 }
 

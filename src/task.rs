@@ -36,7 +36,7 @@ const KEYS: [&str; 9] =
 const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
 
 /// The least MTU that IPv6 works with, in bytes (RFC 8200, section 5).
-const MIN_MTU_V6: u32 = 1280;
+pub(crate) const MIN_MTU_V6: u32 = 1280;
 
 /// The network that one task wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +209,10 @@ impl Reader<'_> {
         let claimed = Ipv4Network::new(gateway, prefix.unwrap_or(primary.prefix()));
         let agree = primary.contains(gateway)
             && claimed.is_ok_and(|subnet| subnet.contains(Ipv4Network::ip(*primary)));
+        // The kernel would say so only after the move (fib_check_nh).
+        if primary.prefix() < 31 && gateway == primary.broadcast() {
+            return self.bad(GATEWAY_V4, &format!("that is the broadcast address of {primary}"));
+        }
         if !on_link && !agree {
             return self.bad(GATEWAY_V4, &format!("that is outside the subnet of {primary}"));
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Config;
+use crate::{config::Config, link::Link};
 
 const ENI: &str = "02:5a:a1:1a:43:42";
 const NETNS: u64 = 4_026_532_177;

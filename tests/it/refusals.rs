@@ -241,7 +241,7 @@ fn an_eni_subnet_that_overlaps_the_credential_subnet() {
         (Instance::new(), Pause::new(), tempfile::tempdir().expect("a folder"));
     let config = "[credentials]\nsubnet = \"10.0.0.0/16\"\ngateway = \"10.0.255.1\"\n";
     let call = pause.call("prestart").config(&folder, config);
-    refused(&instance, &pause, &call, &["overlaps the credential subnet 10.0.0.0/16"]);
+    refused(&instance, &pause, &call, &["10.0.0.5/24 overlaps the credential subnet"]);
 }
 
 #[test]

@@ -207,6 +207,13 @@ fn name_mtu_and_metadata_follow_the_annotations() {
 }
 
 #[test]
+fn an_mtu_too_small_for_ipv6_serves_an_ipv4_task() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause.call("prestart").eni("mtu", "1000").on(&instance).silently();
+    assert_eq!(pause.netns().link("eth0").expect("the ENI")["mtu"], 1000);
+}
+
+#[test]
 fn the_host_decides_on_the_metadata_service_where_the_annotations_do_not() {
     let (instance, pause, folder) =
         (Instance::new(), Pause::new(), tempfile::tempdir().expect("a folder"));

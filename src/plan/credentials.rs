@@ -1,0 +1,154 @@
+//! The credential path's part of a plan: the bridge, the veth, and what is out of reach.
+
+use super::{credential_name, ipv6_option};
+use crate::{
+    config::{Credentials, METADATA_V4, METADATA_V6},
+    error::{Result, refuse},
+    lease::Lease,
+    link::{InterfaceName, Mac},
+    snapshot::{OwnVeth, Snapshot},
+    step::{Route, Side, Step},
+    tag::Tag,
+};
+use ipnetwork::{IpNetwork, Ipv6Network};
+use std::net::IpAddr;
+
+/// The bridge's MAC address, and the steps that make it what it must be.
+pub(super) fn bridge(credentials: &Credentials, snapshot: &Snapshot) -> Result<(Mac, Vec<Step>)> {
+    let name = &credentials.bridge;
+    let own = credentials.bridge_mac();
+    let mut steps = Vec::new();
+    let mac = match snapshot.on_instance(name.as_str()) {
+        None => {
+            steps.push(Step::CreateBridge { bridge: name.clone(), mac: own, mtu: credentials.mtu });
+            own
+        }
+        Some(link) if link.kind.as_deref() != Some("bridge") => {
+            return refuse(format!(
+                "{name} on the instance is not a bridge but {}: rename it, or set credentials.bridge",
+                link.kind.as_deref().unwrap_or("a network device")
+            ));
+        }
+        Some(link) => {
+            let mac = link.mac.unwrap_or(own);
+            if mac != own {
+                steps.push(Step::PinBridgeMac { bridge: name.clone(), mac });
+            }
+            if !link.up {
+                steps.push(Step::SetUp { side: Side::Instance, link: name.clone() });
+            }
+            mac
+        }
+    };
+    for gateway in credentials.gateways() {
+        steps.push(Step::AddAddress {
+            side: Side::Instance,
+            link: name.clone(),
+            address: with_subnet(gateway, credentials),
+            subnet_route: true,
+        });
+    }
+    Ok((mac, steps))
+}
+
+/// The instance's end of the task's veth.
+pub(super) fn port(
+    credentials: &Credentials,
+    lease: Lease,
+    tag: &Tag,
+    own: Option<&OwnVeth>,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if own.is_none() {
+        steps.push(Step::CreateVeth {
+            lease,
+            bridge: credentials.bridge.clone(),
+            inside: credential_name(),
+            mtu: credentials.mtu,
+        });
+    }
+    if own.is_none_or(|veth| veth.tag.as_ref() != Some(tag) || !veth.up) {
+        let isolated = credentials.isolation;
+        steps.push(Step::ConfigurePort { lease, tag: tag.clone(), isolated });
+    }
+    if credentials.isolation {
+        steps.push(Step::AddFdbEntry { lease });
+    }
+    for address in credentials.addresses(lease) {
+        steps.push(Step::AddNeighbour {
+            side: Side::Instance,
+            link: credentials.bridge.clone(),
+            address,
+            mac: lease.mac(),
+        });
+    }
+    steps
+}
+
+/// The task's end of it, and the loopback interface.
+pub(super) fn interface(
+    credentials: &Credentials,
+    lease: Lease,
+    bridge_mac: Mac,
+    snapshot: &Snapshot,
+) -> Vec<Step> {
+    let link = credential_name();
+    let mut steps = Vec::new();
+    let switch_on = |name: InterfaceName, steps: &mut Vec<Step>| {
+        if !snapshot.in_task(name.as_str()).is_some_and(|link| link.up) {
+            steps.push(Step::SetUp { side: Side::Task, link: name });
+        }
+    };
+    switch_on(InterfaceName::known("lo".to_owned()), &mut steps);
+    if credentials.ipv6_subnet.is_some() {
+        steps.push(ipv6_option(&link, "disable_ipv6", "0"));
+    }
+    for address in credentials.addresses(lease) {
+        // Without the route to the subnet: other tasks are nobody to talk to.
+        steps.push(Step::AddAddress {
+            side: Side::Task,
+            link: link.clone(),
+            address: with_subnet(address, credentials),
+            subnet_route: false,
+        });
+    }
+    switch_on(link.clone(), &mut steps);
+    for gateway in credentials.gateways() {
+        let route = Route::Link { destination: gateway.into(), link: link.clone() };
+        steps.push(Step::AddRoute { route });
+        steps.push(Step::AddNeighbour {
+            side: Side::Task,
+            link: link.clone(),
+            address: gateway,
+            mac: bridge_mac,
+        });
+    }
+    steps.push(Step::AddRoute {
+        route: Route::Via {
+            destination: IpAddr::V4(credentials.endpoint).into(),
+            gateway: credentials.gateway.into(),
+            link,
+            on_link: false,
+        },
+    });
+    steps
+}
+
+/// The metadata service out of reach.
+pub(super) fn blackholes(has_ipv6: bool) -> Vec<Step> {
+    let v6 = has_ipv6.then_some(IpAddr::V6(METADATA_V6));
+    [Some(IpAddr::V4(METADATA_V4)), v6]
+        .into_iter()
+        .flatten()
+        .map(|address| Step::AddRoute { route: Route::Blackhole { destination: address.into() } })
+        .collect()
+}
+
+/// An address of the credential path with the prefix of its subnet.
+fn with_subnet(address: IpAddr, credentials: &Credentials) -> IpNetwork {
+    let prefix = match address {
+        IpAddr::V4(_) => credentials.subnet.prefix(),
+        IpAddr::V6(_) => credentials.ipv6_subnet.map_or(128, |subnet: Ipv6Network| subnet.prefix()),
+    };
+    IpNetwork::new(address, prefix).unwrap_or_else(|_| address.into())
+}

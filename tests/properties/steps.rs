@@ -1,0 +1,254 @@
+//! What each step does to a world, and how it is taken back. It follows the words in `step.rs` and
+//! the kernel's rules, not the code that talks to the kernel.
+
+use crate::model::{Device, World, link, link_of, switch};
+use ipnetwork::IpNetwork;
+use oci_awsvpc_hook::{
+    lease::Lease,
+    link::Link,
+    step::{Route, Side, Step},
+    tag::Tag,
+};
+use std::collections::BTreeMap;
+
+/// `IFALIASZ` less the terminator (linux/if.h), in bytes.
+pub const MAX_ALIAS: usize = 255;
+
+/// Why the kernel would refuse a step.
+pub type Refusal = String;
+
+impl World {
+    /// Does a step, and says whether it must be taken back if a later one fails.
+    pub fn apply(&mut self, step: &Step) -> Result<bool, Refusal> {
+        let has_ipv6 = self.has_ipv6;
+        match step {
+            Step::CreateBridge { bridge, mac, mtu } => {
+                self.instance.free(bridge.as_str())?;
+                let kind = Some("bridge".to_owned());
+                let link = link(self.new_index(), bridge.as_str(), Some(*mac), *mtu);
+                let mut device = Device::new(Link { kind, up: true, running: true, ..link });
+                device.settings.pinned = true;
+                self.instance.add(device);
+                Ok(true)
+            }
+            Step::PinBridgeMac { bridge, mac } => {
+                let device = self.instance.get(bridge.as_str())?;
+                device.link.mac = Some(*mac);
+                Ok(!std::mem::replace(&mut device.settings.pinned, true))
+            }
+            Step::CreateVeth { lease, bridge, inside, mtu } => {
+                self.create_veth(*lease, bridge.as_str(), inside.as_str(), *mtu).map(|()| true)
+            }
+            Step::ConfigurePort { lease, tag, isolated } => {
+                let port = self.port(*lease)?;
+                let before = port.clone();
+                port.link.alias = Some(label(tag)?);
+                switch(&mut port.link, true);
+                port.link.locked = Some(*isolated);
+                port.settings.isolated = *isolated;
+                Ok(*port != before)
+            }
+            Step::AddFdbEntry { lease } => {
+                let bound = &mut self.port(*lease)?.settings.bound;
+                Ok(bound.replace(lease.mac()) != Some(lease.mac()))
+            }
+            Step::DeleteRule { rule } => {
+                let before = self.rules.len();
+                self.rules.retain(|other| other != rule);
+                Ok(self.rules.len() < before)
+            }
+            Step::MoveIn { index, home, inside, mtu, .. } => {
+                self.move_in(*index, home, inside.as_str(), *mtu).map(|()| true)
+            }
+            Step::SetIpv6Option { link, option, value } => {
+                let device = self.task.get(link.as_str())?;
+                speaks_ipv6(device, has_ipv6)?;
+                Ok(device.settings.options.insert(*option, *value) != Some(*value))
+            }
+            Step::AddAddress { side, link, address, subnet_route } => {
+                let device = self.side(*side).get(link.as_str())?;
+                if address.is_ipv6() {
+                    speaks_ipv6(device, has_ipv6)?;
+                    if device.settings.options.get("disable_ipv6") == Some(&"1") {
+                        return Err(format!("IPv6 is switched off on {link}"));
+                    }
+                }
+                ensure(&mut device.addresses, address.ip(), (*address, *subnet_route))
+            }
+            Step::AddRoute { route } => self.add_route(route),
+            Step::AddNeighbour { side, link, address, mac } => {
+                let device = self.side(*side).get(link.as_str())?;
+                Ok(device.neighbours.insert(*address, *mac).is_none())
+            }
+            // The kernel does not say whether it was on already, so it will be switched off again.
+            Step::SetUp { side, link } => {
+                switch(&mut self.side(*side).get(link.as_str())?.link, true);
+                Ok(true)
+            }
+            Step::AwaitRunning { side, link } => {
+                let running = self.side(*side).get(link.as_str())?.link.running;
+                if running { Ok(false) } else { Err(format!("{link} is down")) }
+            }
+        }
+    }
+
+    /// Takes back a step that did something. What is gone already is fine.
+    pub fn revert(&mut self, step: &Step) {
+        match step {
+            Step::CreateVeth { lease, inside, .. } => {
+                self.instance.take(lease.link_name().as_str());
+                self.task.take(inside.as_str());
+            }
+            Step::DeleteRule { rule } => self.rules.push(rule.clone()),
+            Step::MoveIn { home, was_up, .. } => {
+                let found = self.task.devices.values().find(|device| device.link.is(home.eni));
+                if let Some(name) = found.map(|device| device.link.name.clone()) {
+                    let mut eni = self.task.take(&name).expect("it was found");
+                    restore(&mut eni, home, *was_up);
+                    self.instance.add(eni);
+                }
+            }
+            Step::AddAddress { side: Side::Task, link, address, .. } => {
+                let device = self.task.get(link.as_str());
+                device.expect("its link is there").addresses.remove(&address.ip());
+            }
+            Step::AddRoute { route } => {
+                self.task.routes.remove(&destination(route));
+            }
+            Step::AddNeighbour { side, link, address, .. } => {
+                let device = self.side(*side).get(link.as_str());
+                device.expect("its link is there").neighbours.remove(address);
+            }
+            Step::SetUp { side: Side::Task, link } => {
+                let device = self.task.get(link.as_str());
+                switch(&mut device.expect("its link is there").link, false);
+            }
+            // Never undone, or gone with its link.
+            Step::CreateBridge { .. }
+            | Step::PinBridgeMac { .. }
+            | Step::AddAddress { side: Side::Instance, .. }
+            | Step::SetUp { side: Side::Instance, .. }
+            | Step::ConfigurePort { .. }
+            | Step::AddFdbEntry { .. }
+            | Step::SetIpv6Option { .. }
+            | Step::AwaitRunning { .. } => {}
+        }
+    }
+
+    fn port(&mut self, lease: Lease) -> Result<&mut Device, Refusal> {
+        let port = self.instance.get(lease.link_name().as_str())?;
+        if port.link.controller.is_some() { Ok(port) } else { Err(format!("{lease}: no port")) }
+    }
+
+    fn create_veth(
+        &mut self,
+        lease: Lease,
+        bridge: &str,
+        inside: &str,
+        mtu: u32,
+    ) -> Result<(), Refusal> {
+        let (name, index) = (lease.link_name(), self.new_index());
+        self.instance.free(name.as_str())?;
+        self.task.free(inside)?;
+        let controller = Some(self.instance.get(bridge)?.link.index);
+        let kind = Some("veth".to_owned());
+        let near = link(index, name.as_str(), None, mtu);
+        let near = Link { kind: kind.clone(), controller, peer: Some(index + 1), ..near };
+        let far = link(index + 1, inside, Some(lease.mac()), mtu);
+        self.instance.add(Device::new(near));
+        self.arrive(Link { kind, peer: Some(index), ..far });
+        Ok(())
+    }
+
+    /// A link that moves loses all that is on it, and is switched off.
+    fn move_in(
+        &mut self,
+        index: u32,
+        home: &Tag,
+        inside: &str,
+        mtu: Option<u32>,
+    ) -> Result<(), Refusal> {
+        self.task.free(inside)?;
+        let found = self.instance.devices.values().find(|device| device.link.index == index);
+        let link = found.ok_or("there is no such link")?.link.clone();
+        let mtu = mtu.unwrap_or(link.mtu);
+        if index == self.uplink || link.controller.is_some() || !link.is(home.eni) {
+            return Err(format!("{} is not the ENI, or not to be moved", link.name));
+        }
+        if !link.accepts_mtu(mtu) {
+            return Err(format!("its driver does not take mtu {mtu}"));
+        }
+        let (name, alias) = (inside.to_owned(), Some(label(home)?));
+        self.instance.take(&link.name);
+        self.arrive(Link { name, alias, mtu, up: false, running: false, ..link });
+        Ok(())
+    }
+
+    fn add_route(&mut self, route: &Route) -> Result<bool, Refusal> {
+        if destination(route).is_ipv6() && !self.has_ipv6 {
+            return Err("this kernel has no IPv6".to_owned());
+        }
+        if let Some(link) = link_of(route)
+            && !self.task.get(link)?.link.up
+        {
+            return Err(format!("{link} is down"));
+        }
+        if let Route::Via { gateway, link, on_link: false, .. } = route
+            && !self.task.reaches(*gateway, link.as_str())?
+        {
+            return Err(format!("{gateway} is not on {link}"));
+        }
+        ensure(&mut self.task.routes, destination(route), route.clone())
+    }
+}
+
+/// Makes the ENI on the instance what it was: an ENI that had nothing of ours or of others on it
+/// is exactly that again.
+pub fn restore(eni: &mut Device, home: &Tag, up: bool) {
+    let link = Link {
+        name: home.name.to_string(),
+        mac: Some(home.eni),
+        mtu: if eni.link.accepts_mtu(home.mtu) { home.mtu } else { eni.link.mtu },
+        alias: None,
+        up,
+        running: up,
+        ..eni.link.clone()
+    };
+    *eni = Device::new(link);
+}
+
+/// What is not there is added; what is there must be the same.
+fn ensure<K: Ord, V: PartialEq>(
+    map: &mut BTreeMap<K, V>,
+    key: K,
+    value: V,
+) -> Result<bool, Refusal> {
+    match map.get(&key) {
+        None => Ok(map.insert(key, value).is_none()),
+        Some(other) if *other == value => Ok(false),
+        Some(_) => Err("another one is there".to_owned()),
+    }
+}
+
+fn label(tag: &Tag) -> Result<String, Refusal> {
+    let label = tag.to_string();
+    if label.len() <= MAX_ALIAS { Ok(label) } else { Err("too long".to_owned()) }
+}
+
+/// A link too small for IPv6 has none, nor the folder with its options (`addrconf_notify` in
+/// net/ipv6/addrconf.c).
+fn speaks_ipv6(device: &Device, has_ipv6: bool) -> Result<(), Refusal> {
+    if has_ipv6 && device.link.mtu >= 1280 {
+        Ok(())
+    } else {
+        Err(format!("{} (mtu {}) has no IPv6", device.link.name, device.link.mtu))
+    }
+}
+
+fn destination(route: &Route) -> IpNetwork {
+    match route {
+        Route::Link { destination, .. }
+        | Route::Via { destination, .. }
+        | Route::Blackhole { destination } => *destination,
+    }
+}
