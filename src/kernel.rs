@@ -64,9 +64,9 @@ impl Kernel {
     pub async fn apply(&self, step: &Step, limits: &Limits) -> Outcome<Applied> {
         match step {
             Step::CreateBridge { bridge, mac, mtu } => self.ensure_bridge(bridge, *mac, *mtu).await,
-            Step::PinBridgeMac { bridge, mac } => {
+            Step::SetMac { side, link, mac } => {
                 let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
-                self.change(Side::Instance, bridge, &change).await
+                self.change(*side, link, &change).await
             }
             Step::CreateVeth { lease, bridge, inside, mtu } => {
                 self.create_veth(*lease, bridge, inside, *mtu).await
@@ -134,7 +134,7 @@ impl Kernel {
             // The bridge is the instance's, not the task's, and others may use it by now. The rest
             // are properties of a link and go away with it.
             Step::CreateBridge { .. }
-            | Step::PinBridgeMac { .. }
+            | Step::SetMac { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
             | Step::ConfigurePort { .. }

@@ -62,12 +62,15 @@ pub enum Step {
         /// Its MTU in bytes.
         mtu: u32,
     },
-    /// Make the MAC address that an adopted bridge has its own, so that it no longer changes when
-    /// ports come and go. Never undone.
-    PinBridgeMac {
-        /// The bridge.
-        bridge: InterfaceName,
-        /// The MAC address that it has.
+    /// Set the MAC address of a link. To the one that it has: so that an adopted bridge no longer
+    /// changes it when ports come and go. To its own: where an earlier task changed the ENI's.
+    /// Never undone.
+    SetMac {
+        /// Where.
+        side: Side,
+        /// The link.
+        link: InterfaceName,
+        /// The MAC address.
         mac: Mac,
     },
     /// Create the task's veth, its far end directly in the task's namespace. This takes the lease.
@@ -173,7 +176,7 @@ impl Step {
     pub fn label(&self) -> &'static str {
         match self {
             Self::CreateBridge { .. } => "bridge",
-            Self::PinBridgeMac { .. } => "bridge-mac",
+            Self::SetMac { .. } => "mac",
             Self::CreateVeth { .. } => "veth",
             Self::ConfigurePort { .. } => "port",
             Self::AddFdbEntry { .. } => "fdb",
@@ -195,7 +198,7 @@ impl fmt::Display for Step {
             Self::CreateBridge { bridge, mac, mtu } => {
                 write!(f, "creating bridge {bridge} with {mac}, mtu {mtu}")
             }
-            Self::PinBridgeMac { bridge, mac } => write!(f, "pinning {mac} to bridge {bridge}"),
+            Self::SetMac { side, link, mac } => write!(f, "setting {mac} on {link} {side}"),
             Self::CreateVeth { lease, bridge, inside, mtu } => write!(
                 f,
                 "creating veth {} on {bridge} with {inside} ({}, mtu {mtu}) in the task",

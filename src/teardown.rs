@@ -53,9 +53,17 @@ pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Re
     }
     if let Told::Ours(Some(mac)) = told
         && outcomes.is_empty()
-        && !links.iter().any(|link| link.is(mac))
     {
-        outcomes.extend(teardown.search(mac, &links, &id).await.transpose());
+        match links.iter().find(|link| link.is(mac)) {
+            None => outcomes.extend(teardown.search(mac, &links, &id).await.transpose()),
+            // The task wiped its label, but the hardware knows better.
+            Some(link) if link.mac != Some(mac) => {
+                if let Some(home) = hidden(link, mac, &id, 0) {
+                    outcomes.push(teardown.instance.restore(Some(link), &home).await);
+                }
+            }
+            Some(_) => {}
+        }
     }
     if told != Told::Nothing || !outcomes.is_empty() {
         teardown.instance.forget_neighbours().await?;

@@ -32,7 +32,7 @@ pub(super) fn bridge(credentials: &Credentials, snapshot: &Snapshot) -> Result<(
         Some(link) => {
             let mac = link.mac.unwrap_or(own);
             if mac != own {
-                steps.push(Step::PinBridgeMac { bridge: name.clone(), mac });
+                steps.push(Step::SetMac { side: Side::Instance, link: name.clone(), mac });
             }
             if !link.up {
                 steps.push(Step::SetUp { side: Side::Instance, link: name.clone() });

@@ -42,6 +42,7 @@ pub(super) fn arrival(
                 inside: inside.clone(),
                 mtu,
             });
+            steps.extend(own_mac(link, task));
             Ok((tag, steps))
         }
         Whereabouts::Inside(link) => {
@@ -61,11 +62,17 @@ pub(super) fn arrival(
                     link.name, link.mtu
                 ));
             }
-            Ok((tag, Vec::new()))
+            Ok((tag, own_mac(link, task).into_iter().collect()))
         }
         Whereabouts::Held(veth, tag) => refuse(held(mac, &veth.name, tag)),
         Whereabouts::Absent => refuse(absent(mac, snapshot)),
     }
+}
+
+/// An ENI that is known by its permanent address gets it back if an earlier task changed it.
+fn own_mac(link: &Link, task: &Task) -> Option<Step> {
+    let (inside, mac) = (task.interface.clone(), task.mac);
+    (link.mac != Some(mac)).then_some(Step::SetMac { side: Side::Task, link: inside, mac })
 }
 
 /// The message about an ENI that another task holds.

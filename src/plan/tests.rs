@@ -196,7 +196,8 @@ fn an_eni_is_known_by_its_permanent_address() {
     let mut snapshot = fresh();
     snapshot.instance[2].permanent_mac = snapshot.instance[2].mac;
     snapshot.instance[2].mac = "02:00:00:00:00:55".parse().ok();
-    assert!(plan_for(&task(), &snapshot).is_ok());
+    let plan = plan_for(&task(), &snapshot).expect("a plan");
+    assert!(steps(&plan).contains(&format!("setting {ENI} on eth0 in the task")));
     // And not by one that it only pretends to have.
     snapshot.instance[2].mac = snapshot.instance[2].permanent_mac;
     snapshot.instance[2].permanent_mac = "02:00:00:00:00:55".parse().ok();
@@ -214,7 +215,7 @@ fn an_adopted_bridge_keeps_its_mac_address_for_good() {
     assert_eq!(
         steps[..2],
         [
-            "pinning 16:00:00:00:00:01 to bridge ecs-bridge",
+            "setting 16:00:00:00:00:01 on ecs-bridge on the instance",
             "switching on ecs-bridge on the instance"
         ]
     );

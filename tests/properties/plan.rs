@@ -35,7 +35,7 @@ fn planned(scenario: &Scenario, world: &World) -> Result<Plan, TestCaseError> {
 }
 
 /// The world before, with what a rollback leaves of what came after, by contract: the bridge, and
-/// the settings of links that were there already; an ENI that is home again is as its label says.
+/// the settings and MAC addresses of links that were there already; an ENI that is home again is as its label says.
 fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenario) -> World {
     let mut world = before.clone();
     let name = scenario.credentials.bridge.as_str();
@@ -54,7 +54,9 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         port.settings = after.settings.clone();
     }
     for device in world.task.devices.values_mut() {
-        device.settings = after.task.devices[&device.link.name].settings.clone();
+        let after = &after.task.devices[&device.link.name];
+        device.settings = after.settings.clone();
+        device.link.mac = after.link.mac;
     }
     let mac = scenario.task.mac;
     if after.task.devices.values().any(|device| device.link.is(mac)) {

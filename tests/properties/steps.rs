@@ -31,8 +31,8 @@ impl World {
                 self.instance.add(device);
                 Ok(true)
             }
-            Step::PinBridgeMac { bridge, mac } => {
-                let device = self.instance.get(bridge.as_str())?;
+            Step::SetMac { side, link, mac } => {
+                let device = self.side(*side).get(link.as_str())?;
                 device.link.mac = Some(*mac);
                 Ok(!std::mem::replace(&mut device.settings.pinned, true))
             }
@@ -125,7 +125,7 @@ impl World {
             }
             // Never undone, or gone with its link.
             Step::CreateBridge { .. }
-            | Step::PinBridgeMac { .. }
+            | Step::SetMac { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
             | Step::ConfigurePort { .. }
