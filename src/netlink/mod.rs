@@ -18,3 +18,14 @@ pub use socket::Netlink;
 
 /// The result of one request.
 pub type Answer<T> = Result<T, KernelError>;
+
+/// A netlink attribute as the kernel writes it.
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).expect("short");
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
