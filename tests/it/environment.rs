@@ -68,9 +68,12 @@ fn one_move_between_namespaces_and_no_other_program() {
     let (instance, pause) = (Instance::new(), Pause::new());
     let trace = traced(pause.call("prestart"), &instance);
     assert_eq!(count(&trace, &["execve("]), 1, "{trace:#?}");
-    assert_eq!(count(&trace, &["fork("]), 0);
-    let threads = count(&trace, &["clone", "CLONE_THREAD"]);
-    assert_eq!(count(&trace, &["clone"]), threads, "a child that is no thread: {trace:#?}");
+    // "clone3(": strace splits a call that another thread cuts in on, and writes the rest without.
+    let children = trace.iter().filter(|line| {
+        ["fork(", "clone(", "clone3("].iter().any(|call| line.contains(call))
+            && !line.contains("CLONE_THREAD")
+    });
+    assert_eq!(children.count(), 0, "a child that is no thread: {trace:#?}");
     let moves: Vec<&String> = trace
         .iter()
         .filter(|line| line.contains("RTM_SETLINK") && line.contains("IFLA_NET_NS_FD"))
