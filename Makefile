@@ -2,7 +2,7 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit integration soak fuzz deny clean
+.PHONY: help build demo test check unit integration test-vm soak fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
 # Where .cargo/config.toml, by naming the target, puts what it builds. ($(shell) has make's own PATH.)
@@ -14,7 +14,7 @@ export CARGO_TERM_COLOR ?= auto
 REAL_ROOT := $(shell [ "$$(id -u)" -eq 0 ] && grep -q '4294967295$$' /proc/self/uid_map && echo yes)
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## the hook, static, as it ships
 	@tests/setup.sh build
@@ -44,6 +44,11 @@ ifeq ($(REAL_ROOT),yes)
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
+
+test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
+	@tests/setup.sh run
+	@tests/setup.sh vm
+	@tests/vm/run.sh $(HOOK)
 
 soak: build ## a thousand kill-and-heal rounds in a row
 	@tests/setup.sh run

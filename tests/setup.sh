@@ -4,6 +4,7 @@
 #
 #   tests/setup.sh build    what `make` needs
 #   tests/setup.sh run      what `make demo` and `make test` need besides
+#   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
 # program, its package on Debian, its package on Amazon Linux and Fedora
@@ -21,6 +22,12 @@ missing() {
         command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
     done | sort -u | tr '\n' ' '
 }
+
+# Debian only: the kernel is one of its packages.
+needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
+cpio cpio -
+depmod kmod -
+gzip gzip -'
 
 install() {
     if command -v apt-get >/dev/null; then
@@ -59,5 +66,10 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
-*) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+vm)
+    command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
+    install "$needs_for_vm"
+    apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
+    ;;
+*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
