@@ -1,6 +1,9 @@
 //! Network namespaces: open, compare, enter. The only user of `setns`.
 
-use crate::error::{Cause, Doing, Error, Result};
+use crate::{
+    error::{Cause, Doing, Error, Result},
+    netlink::KernelError,
+};
 use nix::sched::{CloneFlags, setns};
 use std::{
     collections::BTreeMap,
@@ -64,7 +67,8 @@ impl Netns {
         std::thread::scope(|scope| {
             let run = || {
                 setns(&self.file, CloneFlags::CLONE_NEWNET)
-                    .doing(|| "entering the network namespace (it needs CAP_SYS_ADMIN)")?;
+                    .map_err(KernelError::from)
+                    .doing(|| "entering the network namespace")?;
                 work()
             };
             std::thread::Builder::new()

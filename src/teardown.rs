@@ -176,10 +176,10 @@ impl Teardown<'_> {
             if inode == self.instance.netns.inode() || others.contains(&inode) {
                 continue;
             }
-            let Some(netns) = keepers.open(inode) else {
+            // One that we may not enter, or that dies meanwhile, has nothing for us.
+            let Some((netns, inside)) = look_into(inode, &keepers).await else {
                 continue;
             };
-            let inside = Netlink::within(&netns)?.links().await.doing(|| "listing links")?;
             if let Some(home) = inside.iter().find_map(|link| hidden(link, mac, id, inode)) {
                 self.fetch(&keepers, &netns, &home).await?;
                 let links = self.instance.links().await?;
@@ -188,6 +188,12 @@ impl Teardown<'_> {
         }
         Ok(None)
     }
+}
+
+async fn look_into(inode: u64, keepers: &Keepers) -> Option<(Netns, Vec<Link>)> {
+    let netns = keepers.open(inode)?;
+    let links = Netlink::within(&netns).ok()?.links().await.ok()?;
+    Some((netns, links))
 }
 
 /// What an ENI without a witness was, if this link is it: that it has the MAC address is not enough,

@@ -302,3 +302,15 @@ fn a_label_that_is_no_text_hides_nothing_from_the_next_call() {
     pause.call("poststop").on(&instance).well();
     instance.assert_home();
 }
+
+#[test]
+fn a_namespace_that_may_not_be_entered_is_no_obstacle_to_the_search() {
+    // The hook in a user namespace of its own, next to a process that is in a network namespace of
+    // the one outside.
+    let mut pause = Pause::new();
+    pause.kill();
+    let script = "sleep 10 & unshare --net \"$@\"; code=$?; kill $!; exit $code";
+    let user = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"];
+    let call = pause.call("poststop").through(&user);
+    call.within(&crate::fixtures::Netns::new()).silently();
+}
