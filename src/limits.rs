@@ -4,18 +4,23 @@ use crate::{
     error::{Doing, Result, refuse},
     netlink::Monitor,
 };
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use nix::sys::signal::{SigSet, Signal as Number};
 use std::{
     cell::RefCell,
+    future::poll_fn,
+    pin::pin,
     time::{Duration, Instant},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The limits of one call.
 ///
-/// They are looked at between steps and while waiting: a request to the kernel is over when it
-/// returns, so nothing else takes time.
+/// They are looked at between steps and while waiting. A request to the kernel, which is over when it
+/// returns, has a limit of its own.
 #[derive(Debug)]
 pub struct Limits {
     deadline: Instant,
@@ -57,15 +62,12 @@ impl Limits {
     pub async fn change(&self, monitor: &mut Monitor, until: Instant) -> Result<bool> {
         let limit = until.min(self.deadline);
         let change = tokio::time::timeout_at(limit.into(), monitor.changed());
-        let asked = async {
-            std::future::poll_fn(|context| self.terminate.borrow_mut().poll_recv(context)).await
-        };
-        let (change, asked) = (std::pin::pin!(change), std::pin::pin!(asked));
-        match futures_util::future::select(change, asked).await {
-            futures_util::future::Either::Left((Ok(()), _)) => Ok(true),
-            futures_util::future::Either::Left((Err(_), _)) if limit == until => Ok(false),
-            futures_util::future::Either::Left((Err(_), _)) => self.check().map(|()| false),
-            futures_util::future::Either::Right(_) => terminated(),
+        let asked = poll_fn(|context| self.terminate.borrow_mut().poll_recv(context));
+        match select(pin!(change), asked).await {
+            Either::Left((Ok(()), _)) => Ok(true),
+            Either::Left((Err(_), _)) if limit == until => Ok(false),
+            Either::Left((Err(_), _)) => self.check().map(|()| false),
+            Either::Right(_) => terminated(),
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::{
     lease::{Lease, fnv1a},
-    link::{InterfaceName, Mac},
+    link::{InterfaceName, Link, Mac},
 };
 use std::fmt;
 
@@ -35,6 +35,21 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// What can be said of an ENI without a label: it is called what it is called now, unless an
+    /// earlier task left it a name that cannot be noted.
+    #[must_use]
+    pub fn of_unlabelled(link: &Link, eni: Mac, container: &str, netns: u64) -> Self {
+        let name = link.name.parse().ok();
+        let name = name.filter(|_| Lease::of_link(&link.name).is_none());
+        Self {
+            container: container.to_owned(),
+            eni,
+            name: name.unwrap_or_else(|| InterfaceName::known("eni0".to_owned())),
+            mtu: link.mtu,
+            netns,
+        }
+    }
+
     /// Reads an alias; `None` if it is not exactly what we write.
     #[must_use]
     pub fn parse(alias: &str) -> Option<Self> {

@@ -11,7 +11,7 @@ use crate::{
     error::{Doing, Result, refuse},
     instance::{Instance, strays},
     limits::Limits,
-    link::{InterfaceName, Link, Mac},
+    link::{Link, Mac},
     netlink::{Monitor, Netlink},
     netns::{self, Keepers, Netns},
     oci::Container,
@@ -66,7 +66,8 @@ pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Re
         }
     }
     if told != Told::Nothing || !outcomes.is_empty() {
-        teardown.instance.forget_neighbours().await?;
+        // Whatever this gives must not hide what was said before.
+        outcomes.extend(teardown.instance.forget_neighbours().await.err().map(Err));
     }
     report(container, told, outcomes, begin.elapsed())
 }
@@ -91,7 +92,8 @@ fn report(
     } else if failures.is_empty() && told != Told::Nothing {
         log::info!("container {}: nothing to take down", container.id);
     }
-    let Some(first) = failures.pop() else {
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else {
         return Ok(());
     };
     for other in failures {
@@ -202,15 +204,8 @@ fn hidden(link: &Link, mac: Mac, container: &str, netns: u64) -> Option<Tag> {
     let label = link.alias.as_deref().and_then(Tag::parse);
     let label = label.filter(|tag| tag.eni == mac && tag.container == container);
     let hardware = || {
-        let name: InterfaceName = link.name.parse().ok()?;
-        let container = container.to_owned();
-        (link.permanent_mac == Some(mac)).then_some(Tag {
-            container,
-            eni: mac,
-            name,
-            mtu: link.mtu,
-            netns,
-        })
+        let known = link.permanent_mac == Some(mac);
+        known.then(|| Tag::of_unlabelled(link, mac, container, netns))
     };
     label.filter(|_| link.is(mac)).or_else(hardware)
 }

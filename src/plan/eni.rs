@@ -3,8 +3,7 @@
 use super::{Request, ipv6_option};
 use crate::{
     error::{Result, refuse},
-    lease::Lease,
-    link::{InterfaceName, Link, Mac},
+    link::{Link, Mac},
     snapshot::{OwnVeth, Snapshot, Whereabouts},
     step::{Route, Side, Step},
     tag::Tag,
@@ -108,18 +107,10 @@ fn leftover_rules(task: &Task, link: &Link, snapshot: &Snapshot) -> Vec<Step> {
 fn home_of(link: &Link, container: &str, netns: u64, mac: Mac) -> Tag {
     let earlier = link.alias.as_deref().and_then(Tag::parse);
     let earlier = earlier.filter(|tag| tag.eni == mac && link.accepts_mtu(tag.mtu));
-    let (name, mtu) = match earlier {
-        Some(tag) => (tag.name, tag.mtu),
-        None => (own_name(link), link.mtu),
-    };
-    Tag { container: container.to_owned(), eni: mac, name, mtu, netns }
-}
-
-/// What an ENI is called: its name, unless an earlier task left it one that cannot be noted.
-fn own_name(link: &Link) -> InterfaceName {
-    let name = link.name.parse().ok();
-    name.filter(|_| Lease::of_link(&link.name).is_none())
-        .unwrap_or_else(|| InterfaceName::known("eni0".to_owned()))
+    match earlier {
+        Some(tag) => Tag { container: container.to_owned(), netns, ..tag },
+        None => Tag::of_unlabelled(link, mac, container, netns),
+    }
 }
 
 /// The MTU to set in the move, if it is not what the link has.
