@@ -31,12 +31,12 @@ pub async fn move_in(
     instance.move_link(index, task, &change).await
 }
 
-/// Moves the ENI out of the task's namespace, to the instance: under its own name if that is free,
-/// else under any. False: it is not in the namespace.
+/// Takes the ENI out of the task's namespace. It moves to the instance, under its own name if that is
+/// free, else under any; a branch is deleted. False: it is not in the namespace.
 ///
 /// # Errors
 /// The kernel's.
-pub async fn move_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bool> {
+pub async fn take_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bool> {
     let inside = async || {
         let links = task.links().await.doing(|| "listing the task's links")?;
         Ok::<_, Error>(find(&links, home).cloned())
@@ -44,6 +44,13 @@ pub async fn move_out(task: &Netlink, instance: &Netns, home: &Tag) -> Result<bo
     let Some(link) = inside().await? else {
         return Ok(false);
     };
+    if let Some(branch) = home.branch {
+        let doing = || format!("deleting branch ENI {} ({}), {branch}", home.eni, link.name);
+        return match task.delete_link(link.index).await {
+            Err(error) if error.is_no_device() => Ok(false),
+            deleted => deleted.doing(doing).map(|()| true),
+        };
+    }
     let doing = || format!("moving ENI {} ({}) out of the task", home.eni, link.name);
     let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
     match task.move_link(link.index, instance, &named(home.name.as_str())).await {
@@ -115,12 +122,59 @@ async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> A
 
 /// The ENI among these links: by its MAC address, or by its label where a task changed that and the
 /// driver reports no permanent one. Never a bridge port, whatever it says: the task's own veth on
-/// the instance has the same label.
+/// the instance has the same label. And hardware before anything else: a bridge or a VLAN that a task
+/// made of the ENI has its MAC address too.
 #[must_use]
 pub fn find<'a>(links: &'a [Link], home: &Tag) -> Option<&'a Link> {
     let labelled = |link: &&Link| {
         let label = link.alias.as_deref().and_then(Tag::parse);
         link.controller.is_none() && label.as_ref() == Some(home)
     };
-    links.iter().find(|link| link.is(home.eni)).or_else(|| links.iter().find(labelled))
+    let candidates = || links.iter().filter(|link| home.describes(link));
+    let namesakes = candidates().filter(|link| link.is(home.eni));
+    namesakes
+        .min_by_key(|link| (link.permanent_mac.is_none(), link.kind.is_some()))
+        .or_else(|| candidates().find(labelled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Mac;
+
+    fn link(index: u32, name: &str, mac: Mac) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            mac: Some(mac),
+            permanent_mac: None,
+            mtu: 9001,
+            mtu_range: (68, 9216),
+            alias: None,
+            kind: None,
+            vlan: None,
+            controller: None,
+            peer: None,
+            locked: None,
+            ethernet: true,
+            loopback: false,
+            up: true,
+            running: true,
+        }
+    }
+
+    #[test]
+    fn what_a_task_makes_of_its_eni_is_not_taken_for_it() {
+        let eni: Mac = "02:5a:a1:1a:43:42".parse().expect("a MAC");
+        let home = Tag::of_unlabelled(&link(9, "eth1", eni), eni, "abc", 1);
+        let kind = |kind: &str| Some(kind.to_owned());
+        let bridge = Link { kind: kind("bridge"), ..link(2, "br0", eni) };
+        let vlan = "5".parse().ok();
+        let vlan = Link { kind: kind("vlan"), vlan, ..link(3, "eth0.5", eni) };
+        let hardware = link(9, "eth0", eni);
+        let links = [bridge, vlan.clone(), hardware.clone()];
+        assert_eq!(find(&links, &home), Some(&hardware));
+        // A VLAN is not even taken for want of anything better.
+        assert_eq!(find(&[vlan], &home), None);
+    }
 }

@@ -1,12 +1,14 @@
 //! The steps that are more than one request: look, compare, wait.
 
 use crate::{
+    branch::Branch,
     error::{Doing, Error, Result, refuse},
     kernel::{Applied, Kernel, Outcome, changed, ensured},
     lease::Lease,
     limits::Limits,
     link::{InterfaceName, Mac},
-    netlink::{Answer, KernelError, LinkChange, Monitor, PortFlags, Veth},
+    netlink::{Answer, KernelError, LinkChange, Monitor, PortFlags, Veth, Vlan},
+    snapshot::tagged_veths,
     step::{Route, Side},
     tag::Tag,
 };
@@ -51,6 +53,34 @@ impl Kernel {
             Err(error) if error.errno == Errno::EXFULL => {
                 Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned())
                     .into())
+            }
+            added => changed(added),
+        }
+    }
+
+    /// A branch ENI. The kernel allows one link a VLAN, wherever it is, so EEXIST means that another
+    /// task was faster; or that somebody has it whom we do not know.
+    pub(crate) async fn create_branch(&self, branch: Branch, link: &Vlan<'_>) -> Outcome<Applied> {
+        match self.instance.add_vlan(link).await {
+            Err(error) if error.is_no_device() => {
+                Err(Error::Overtaken("the trunk has left the instance".to_owned()).into())
+            }
+            Err(error) if error.errno == Errno::EOPNOTSUPP => {
+                Err(Error::Refused("this kernel has no VLANs (module 8021q)".to_owned()).into())
+            }
+            Err(error) if error.is_exists() => {
+                let own = self.task_ns.inode();
+                let is_faster = |tag: &Tag| tag.branch == Some(branch) && tag.netns != own;
+                let links = self.instance.links().await?;
+                Err(if tagged_veths(&links).any(|(_, _, tag)| is_faster(&tag)) {
+                    Error::Overtaken(format!("another task took {branch}")).into()
+                } else {
+                    Error::Refused(
+                        "a link in a namespace that this hook does not know of has that VLAN"
+                            .to_owned(),
+                    )
+                    .into()
+                })
             }
             added => changed(added),
         }

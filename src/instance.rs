@@ -41,11 +41,22 @@ impl<'a> Instance<'a> {
         self.netlink.links().await.doing(|| "listing the instance's links")
     }
 
-    /// Makes an ENI that is at home what it was. Says what came of it.
+    /// Makes an ENI that is at home what it was, and deletes what is left of a branch. Says what came
+    /// of it.
     ///
     /// # Errors
     /// The kernel's.
     pub async fn restore(&self, link: Option<&Link>, home: &Tag) -> Result<String> {
+        if let Some(branch) = home.branch {
+            if let Some(link) = link {
+                let doing = || format!("deleting {}, {branch}", link.name);
+                match self.netlink.delete_link(link.index).await {
+                    Err(error) if error.is_no_device() => {}
+                    deleted => deleted.doing(doing)?,
+                }
+            }
+            return Ok(format!("branch ENI {}, {branch}, is deleted", home.eni));
+        }
         let name = match link {
             Some(link) => eni::restore(&self.netlink, link, home, false).await?,
             None => None,
@@ -100,6 +111,7 @@ impl<'a> Instance<'a> {
 pub fn strays(links: &[Link]) -> impl Iterator<Item = (&Link, Tag)> {
     links.iter().filter_map(|link| {
         let tag = Tag::parse(link.alias.as_deref()?)?;
-        (link.is(tag.eni) && link.controller.is_none()).then_some((link, tag))
+        let believed = tag.describes(link) && link.is(tag.eni) && link.controller.is_none();
+        believed.then_some((link, tag))
     })
 }

@@ -4,7 +4,7 @@ use crate::{
     eni,
     error::{Cause, Doing, Error, Result},
     limits::Limits,
-    netlink::{Answer, LinkChange, Netlink},
+    netlink::{Answer, LinkChange, Netlink, Vlan},
     netns::Netns,
     step::{Side, Step},
     tag::Tag,
@@ -93,6 +93,19 @@ impl Kernel {
                     }
                 }
             }
+            Step::DeleteLeftover { index, .. } => match self.instance.delete_link(*index).await {
+                Err(error) if error.is_no_device() => Ok(Applied::Already),
+                deleted => changed(deleted),
+            },
+            Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
+                let (trunk, netns, vlan) = (*trunk, &self.task_ns, branch.vlan);
+                let link = Vlan { trunk, vlan, netns, inside, mac: *mac, mtu: *mtu };
+                self.create_branch(*branch, &link).await
+            }
+            Step::Label { link, tag } => {
+                let change = LinkChange { alias: Some(tag.to_string()), ..LinkChange::default() };
+                self.change(Side::Task, link, &change).await
+            }
             Step::SetIpv6Option { link, option, value } => {
                 self.ensure_ipv6_option(link, option, value)
             }
@@ -117,6 +130,10 @@ impl Kernel {
             Step::CreateVeth { lease, .. } => gone(self.delete_veth(lease.link_name()).await),
             Step::DeleteRule { rule } => ensured(self.instance.add_rule(rule).await).map(|_| ()),
             Step::MoveIn { home, was_up, .. } => Ok(self.bring_home(home, *was_up).await?),
+            Step::CreateBranch { inside, .. } => match self.task.link(inside).await? {
+                Some(link) => gone(self.task.delete_link(link.index).await),
+                None => Ok(()),
+            },
             Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
                 gone(self.delete_address(*side, link, *address).await)
             }
@@ -139,6 +156,8 @@ impl Kernel {
             | Step::SetUp { side: Side::Instance, .. }
             | Step::ConfigurePort { .. }
             | Step::AddFdbEntry { .. }
+            | Step::DeleteLeftover { .. }
+            | Step::Label { .. }
             | Step::SetIpv6Option { .. }
             | Step::AwaitRunning { .. } => Ok(()),
         }
@@ -146,7 +165,7 @@ impl Kernel {
 
     /// Moves the ENI out of the task, if it is in there, and makes it what it was.
     async fn bring_home(&self, home: &Tag, up: bool) -> Result<()> {
-        if eni::move_out(&self.task, &self.instance_ns, home).await? {
+        if eni::take_out(&self.task, &self.instance_ns, home).await? {
             let links = self.instance.links().await.doing(|| "listing the instance's links")?;
             if let Some(link) = eni::find(&links, home) {
                 eni::restore(&self.instance, link, home, up).await?;

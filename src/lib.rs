@@ -26,6 +26,7 @@
 //! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`], [`teardown`] or [`gc`] →
 //! [`plan`] → [`transact`] → [`kernel`] → [`netlink`], [`netns`].
 
+pub mod branch;
 pub mod cli;
 pub mod config;
 pub mod eni;

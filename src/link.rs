@@ -1,5 +1,6 @@
 //! A network interface as data: its MAC address, its name, and what the kernel shows of it.
 
+use crate::branch::VlanId;
 use std::{fmt, str::FromStr};
 
 /// An Ethernet address of one interface: never zero, never a group address.
@@ -144,9 +145,12 @@ pub struct Link {
     pub alias: Option<String>,
     /// What kind of virtual link it is (`veth`, `bridge`, …); `None` for hardware.
     pub kind: Option<String>,
+    /// Its VLAN, if it is a link of one (802.1Q).
+    pub vlan: Option<VlanId>,
     /// The index of the bridge or bond that it belongs to.
     pub controller: Option<u32>,
-    /// The index of the link below or beyond it: a veth's peer, in the peer's namespace.
+    /// The index of the link below or beyond it, in that one's namespace: a VLAN's trunk, a veth's
+    /// peer.
     pub peer: Option<u32>,
     /// Whether, as a bridge port, it is locked; `None` where the kernel does not know the flag.
     pub locked: Option<bool>,

@@ -10,6 +10,7 @@
 //! 3. The ENI: moved and configured.
 //! 4. The waits, all at the end: the links came up while we did the rest.
 
+mod branch;
 mod credentials;
 mod eni;
 
@@ -67,7 +68,7 @@ pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
     check_overlap(task, credentials)?;
     let own = snapshot.own_veth(container, netns)?;
     if let Some(tag) = own.as_ref().and_then(|veth| veth.tag.as_ref())
-        && tag.eni != task.mac
+        && (tag.eni, tag.branch) != (task.mac, task.branch)
     {
         return refuse(format!(
             "the container has the ENI {} already, which is not what the annotations ask for",
@@ -78,7 +79,7 @@ pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
         Some(veth) => veth.lease,
         None => free_lease(request, snapshot)?,
     };
-    let whereabouts = snapshot.locate(task.mac, netns)?;
+    let whereabouts = snapshot.locate(task, netns)?;
     let (tag, arrival) = eni::arrival(request, snapshot, own.as_ref(), &whereabouts)?;
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &tag)?;
     let (bridge_mac, bridge) = credentials::bridge(credentials, snapshot)?;

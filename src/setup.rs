@@ -135,15 +135,15 @@ async fn look_for_eni(
             return Ok(snapshot);
         }
         if !limits.change(&mut monitor, until).await? {
-            return Err(Error::Refused(plan::absent(request.task.mac, &snapshot)));
+            return Err(Error::Refused(plan::absent(request.task, &snapshot)));
         }
     }
 }
 
 /// Whether the ENI is where the plan can reach it. One that a living task holds will not come.
 fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
-    match snapshot.locate(request.task.mac, request.netns)? {
-        Whereabouts::Home(_) | Whereabouts::Inside(_) => Ok(true),
+    match snapshot.locate(request.task, request.netns)? {
+        Whereabouts::Home(_) | Whereabouts::Trunk { .. } | Whereabouts::Inside(_) => Ok(true),
         Whereabouts::Held(veth, tag) if netns::kept()?.contains_key(&tag.netns) => {
             refuse(plan::held(request.task.mac, &veth.name, &tag))
         }

@@ -2,12 +2,13 @@
 //! not touch.
 
 use crate::{
+    branch::Branch,
     error::{Result, refuse},
     lease::Lease,
     link::{Link, Mac},
     rule::Rule,
     tag::Tag,
-    task::CREDENTIAL_INTERFACE,
+    task::{CREDENTIAL_INTERFACE, Task},
 };
 use ipnetwork::IpNetwork;
 
@@ -34,6 +35,15 @@ pub struct Snapshot {
 pub enum Whereabouts<'a> {
     /// On the instance, and fit to be moved.
     Home(&'a Link),
+    /// Nowhere yet, for it is a branch.
+    Trunk {
+        /// Which one.
+        branch: Branch,
+        /// What it will be created on.
+        trunk: &'a Link,
+        /// A link of the same VLAN that is ours, and of no use on the instance.
+        leftover: Option<&'a Link>,
+    },
     /// In the task's namespace, where an earlier call of ours put it.
     Inside(&'a Link),
     /// In the namespace of another task, which this veth on the instance belongs to.
@@ -103,22 +113,18 @@ impl Snapshot {
     /// Where the ENI of the task with this namespace is.
     ///
     /// # Errors
-    /// It is on the instance, but must not be moved; or several links claim its MAC address.
-    pub fn locate(&self, mac: Mac, netns: u64) -> Result<Whereabouts<'_>> {
-        let home: Vec<&Link> = self.instance.iter().filter(|link| link.is(mac)).collect();
-        match home[..] {
-            [link] => {
-                return self.check_movable(link, mac).map(|()| Whereabouts::Home(link));
-            }
-            [] => {}
-            _ => {
-                let names: Vec<&str> = home.iter().map(|link| link.name.as_str()).collect();
-                return refuse(format!(
-                    "several links on the instance have the MAC address {mac} ({}): which one is \
-                     the ENI cannot be told",
-                    names.join(", ")
-                ));
-            }
+    /// It is on the instance, but must not be moved; it is a branch, and must not be created; or
+    /// several links claim its MAC address.
+    pub fn locate(&self, task: &Task, netns: u64) -> Result<Whereabouts<'_>> {
+        match task.branch {
+            Some(branch) => self.locate_branch(task.mac, branch, netns),
+            None => self.locate_interface(task.mac, netns),
+        }
+    }
+
+    fn locate_interface(&self, mac: Mac, netns: u64) -> Result<Whereabouts<'_>> {
+        if let Some(link) = only(self.instance.iter().filter(|link| link.is(mac)), mac)? {
+            return self.check_movable(link, mac).map(|()| Whereabouts::Home(link));
         }
         if let Some(link) = self.inside.iter().find(|link| link.is(mac)) {
             return Ok(Whereabouts::Inside(link));
@@ -128,10 +134,49 @@ impl Snapshot {
             .map_or(Whereabouts::Absent, |(link, _, tag)| Whereabouts::Held(link, tag)))
     }
 
+    fn locate_branch(&self, mac: Mac, branch: Branch, netns: u64) -> Result<Whereabouts<'_>> {
+        // A VLAN that somebody made on the trunk has the trunk's MAC address, if not another.
+        let trunks = self.instance.iter().filter(|link| link.vlan.is_none());
+        let Some(trunk) = only(trunks.filter(|link| link.is(branch.trunk)), branch.trunk)? else {
+            return Ok(Whereabouts::Absent);
+        };
+        let is_branch =
+            |link: &&Link| link.vlan == Some(branch.vlan) && link.peer == Some(trunk.index);
+        if let Some(link) = self.inside.iter().find(is_branch) {
+            return Ok(Whereabouts::Inside(link));
+        }
+        let held = |tag: &Tag| tag.eni == mac || tag.branch == Some(branch);
+        let mut others = tagged_veths(&self.instance).filter(|(_, _, tag)| tag.netns != netns);
+        if let Some((veth, _, tag)) = others.find(|(_, _, tag)| held(tag)) {
+            return Ok(Whereabouts::Held(veth, tag));
+        }
+        let leftover = self.instance.iter().find(is_branch);
+        let is_ours = |link: &Link| {
+            let tag = link.alias.as_deref().and_then(Tag::parse);
+            tag.is_some_and(|tag| tag.branch == Some(branch))
+        };
+        if let Some(link) = leftover.filter(|link| !is_ours(link)) {
+            return refuse(format!(
+                "{} on the instance has VLAN {} of {} already, and is not ours: delete it, or use \
+                 another vlan-id",
+                link.name, branch.vlan, trunk.name
+            ));
+        }
+        if let Some(link) = self.instance.iter().find(|link| !is_branch(link) && link.is(mac)) {
+            return refuse(format!(
+                "{} on the instance has the branch's MAC address {mac} already",
+                link.name
+            ));
+        }
+        Ok(Whereabouts::Trunk { branch, trunk, leftover })
+    }
+
     fn check_movable(&self, link: &Link, mac: Mac) -> Result<()> {
         let is = |kind: &str| link.kind.as_deref() == Some(kind);
         let why = if self.uplinks.contains(&link.index) {
             "carries the instance's default route: moving it would cut the instance off"
+        } else if self.is_trunk(link, mac) {
+            "is a trunk: the branches of other tasks would go with it"
         } else if link.loopback {
             "is the loopback interface"
         } else if !link.ethernet {
@@ -148,6 +193,14 @@ impl Snapshot {
         refuse(format!("{} ({mac}) {why}", link.name))
     }
 
+    /// Whether a link has VLANs on it: on the instance, or as branches in tasks.
+    fn is_trunk(&self, link: &Link, mac: Mac) -> bool {
+        let below = |other: &Link| other.vlan.is_some() && other.peer == Some(link.index);
+        let branches = |tag: &Tag| tag.branch.is_some_and(|branch| branch.trunk == mac);
+        self.instance.iter().any(below)
+            || tagged_veths(&self.instance).any(|(_, _, tag)| branches(&tag))
+    }
+
     /// The MAC addresses on the instance, for somebody who looks for one that is not there.
     #[must_use]
     pub fn macs(&self) -> String {
@@ -161,6 +214,23 @@ impl Snapshot {
             })
             .collect();
         if present.is_empty() { "none".to_owned() } else { present.join(", ") }
+    }
+}
+
+/// The only one of these links, if there is one.
+fn only<'a>(links: impl Iterator<Item = &'a Link>, mac: Mac) -> Result<Option<&'a Link>> {
+    let links: Vec<&Link> = links.collect();
+    match links[..] {
+        [] => Ok(None),
+        [link] => Ok(Some(link)),
+        _ => {
+            let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+            refuse(format!(
+                "several links on the instance have the MAC address {mac} ({}): which one is \
+                 meant cannot be told",
+                names.join(", ")
+            ))
+        }
     }
 }
 

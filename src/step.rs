@@ -4,6 +4,7 @@
 //! undoes it. Its text is at once the line in the debug log and the beginning of the error message.
 
 use crate::{
+    branch::Branch,
     lease::Lease,
     link::{InterfaceName, Mac},
     rule::Rule,
@@ -117,6 +118,33 @@ pub enum Step {
         /// Its MTU inside in bytes, if it shall change.
         mtu: Option<u32>,
     },
+    /// Delete what is left of a branch on the instance, where it is of no use. Never undone.
+    DeleteLeftover {
+        /// Its index.
+        index: u32,
+        /// Which branch.
+        branch: Branch,
+    },
+    /// Create a branch ENI directly in the task's namespace.
+    CreateBranch {
+        /// The trunk's index on the instance.
+        trunk: u32,
+        /// Which VLAN of which trunk.
+        branch: Branch,
+        /// Its MAC address.
+        mac: Mac,
+        /// What it is called inside.
+        inside: InterfaceName,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
+    /// Label an interface of the task with whose it is. Goes away with the interface.
+    Label {
+        /// The interface.
+        link: InterfaceName,
+        /// The label.
+        tag: Tag,
+    },
     /// Set an IPv6 option of an interface of the task. Goes away with the interface, so there is
     /// nothing to undo.
     SetIpv6Option {
@@ -182,6 +210,9 @@ impl Step {
             Self::AddFdbEntry { .. } => "fdb",
             Self::DeleteRule { .. } => "rule",
             Self::MoveIn { .. } => "move",
+            Self::DeleteLeftover { .. } => "leftover",
+            Self::CreateBranch { .. } => "branch",
+            Self::Label { .. } => "label",
             Self::SetIpv6Option { option, .. } => option,
             Self::AddAddress { .. } => "address",
             Self::AddRoute { .. } => "route",
@@ -219,6 +250,13 @@ impl fmt::Display for Step {
                 write!(f, "moving ENI {} ({}) into the task as {inside}", home.eni, home.name)?;
                 mtu.map_or(Ok(()), |mtu| write!(f, ", mtu {mtu}"))
             }
+            Self::DeleteLeftover { branch, .. } => {
+                write!(f, "deleting what was left of {branch} on the instance")
+            }
+            Self::CreateBranch { branch, mac, inside, mtu, .. } => {
+                write!(f, "creating branch ENI {mac}, {branch}, in the task as {inside}, mtu {mtu}")
+            }
+            Self::Label { link, .. } => write!(f, "labelling {link} in the task"),
             Self::SetIpv6Option { link, option, value } => {
                 write!(f, "setting {option} of {link} in the task to {value}")
             }

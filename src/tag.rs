@@ -7,6 +7,7 @@
 //! any input, and believed only about the link that carries it.
 
 use crate::{
+    branch::Branch,
     lease::{Lease, fnv1a},
     link::{InterfaceName, Link, Mac},
 };
@@ -17,7 +18,7 @@ const MAGIC: &str = "awsvpc";
 
 /// The longest id that is kept as it is; with it an alias stays below the kernel's 255 bytes
 /// (`IFALIASZ` less the terminator, linux/if.h).
-const MAX_ID_LEN: usize = 128;
+const MAX_ID_LEN: usize = 112;
 
 /// One record: a container, its ENI, and its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +27,14 @@ pub struct Tag {
     pub container: String,
     /// The MAC address of the ENI.
     pub eni: Mac,
-    /// What the ENI is called on the instance.
+    /// What the ENI is called on the instance; of a branch, what its trunk is.
     pub name: InterfaceName,
-    /// The MTU of the ENI on the instance, in bytes.
+    /// The MTU of the ENI, or of its trunk, on the instance, in bytes.
     pub mtu: u32,
     /// The inode of the task's network namespace.
     pub netns: u64,
+    /// Where the ENI is, if it is a branch: then nothing of it is on the instance.
+    pub branch: Option<Branch>,
 }
 
 impl Tag {
@@ -47,7 +50,14 @@ impl Tag {
             name: name.unwrap_or_else(|| InterfaceName::known("eni0".to_owned())),
             mtu: link.mtu,
             netns,
+            branch: None,
         }
+    }
+
+    /// Whether this link can be the one that is described: one of the branch's VLAN, or of none.
+    #[must_use]
+    pub fn describes(&self, link: &Link) -> bool {
+        link.vlan == self.branch.map(|branch| branch.vlan)
     }
 
     /// Reads an alias; `None` if it is not exactly what we write.
@@ -56,13 +66,18 @@ impl Tag {
         let mut words = alias.split(' ');
         (words.next()? == MAGIC).then_some(())?;
         let mut value = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
-        let tag = Self {
+        let mut tag = Self {
             container: value("container")?.to_owned(),
             eni: value("eni")?.parse().ok()?,
             name: value("name")?.parse().ok()?,
             mtu: value("mtu")?.parse().ok()?,
             netns: value("netns")?.parse().ok()?,
+            branch: None,
         };
+        if let Some(trunk) = value("trunk") {
+            let (trunk, vlan) = (trunk.parse().ok()?, value("vlan")?.parse().ok()?);
+            tag.branch = Some(Branch { trunk, vlan });
+        }
         // The name of a lease is no ENI's, whoever says so.
         let genuine = tag.to_string() == alias && Lease::of_link(tag.name.as_str()).is_none();
         let printable = alias.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
@@ -76,7 +91,11 @@ impl fmt::Display for Tag {
             f,
             "{MAGIC} container={} eni={} name={} mtu={} netns={}",
             self.container, self.eni, self.name, self.mtu, self.netns
-        )
+        )?;
+        match &self.branch {
+            Some(Branch { trunk, vlan }) => write!(f, " trunk={trunk} vlan={vlan}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -102,7 +121,13 @@ mod tests {
             name: "eth12".parse().expect("a name"),
             mtu: 9001,
             netns: 4_026_532_177,
+            branch: None,
         }
+    }
+
+    fn branch() -> Branch {
+        let trunk = "02:00:00:00:00:99".parse().expect("a MAC");
+        Branch { trunk, vlan: "4094".parse().expect("a VLAN") }
     }
 
     #[test]
@@ -114,6 +139,11 @@ mod tests {
              netns=4026532177"
         );
         assert_eq!(Tag::parse(&alias), Some(tag()));
+
+        let of_branch = Tag { branch: Some(branch()), ..tag() };
+        let alias = of_branch.to_string();
+        assert!(alias.ends_with(" netns=4026532177 trunk=02:00:00:00:00:99 vlan=4094"), "{alias}");
+        assert_eq!(Tag::parse(&alias), Some(of_branch));
     }
 
     #[test]
@@ -124,6 +154,9 @@ mod tests {
             "my uplink".to_owned(),
             format!("{good} "),
             format!("{good} more=1"),
+            format!("{good} trunk=02:00:00:00:00:99"),
+            format!("{good} trunk=02:00:00:00:00:99 vlan=0"),
+            format!("{good} vlan=7"),
             good.replace("eth12", "../../etc"),
             good.replace("eth12", "eth%d"),
             good.replace("eth12", "ecsa9feac0c"),
@@ -145,6 +178,7 @@ mod tests {
             name: "fifteen-bytes-x".parse().expect("a name"),
             mtu: u32::MAX,
             netns: u64::MAX,
+            branch: Some(branch()),
             ..tag()
         }
         .to_string();

@@ -1,6 +1,7 @@
 //! A task's network as its annotations describe it.
 
 use crate::{
+    branch::{Branch, VlanId},
     config,
     error::{Result, refuse},
     link::{InterfaceName, Mac},
@@ -29,8 +30,10 @@ const NAME: &str = "interface-name";
 const MTU: &str = "mtu";
 const BLOCK_METADATA: &str = "block-instance-metadata";
 const STAY_DOWN: &str = "stay-down";
-const KEYS: [&str; 9] =
-    [MAC, IPV4, IPV6, GATEWAY_V4, GATEWAY_V6, NAME, MTU, BLOCK_METADATA, STAY_DOWN];
+const TRUNK: &str = "trunk-mac-address";
+const VLAN: &str = "vlan-id";
+const KEYS: [&str; 11] =
+    [MAC, IPV4, IPV6, GATEWAY_V4, GATEWAY_V6, NAME, MTU, BLOCK_METADATA, STAY_DOWN, TRUNK, VLAN];
 
 /// The least MTU that IPv4 works with (RFC 791) and the largest that a frame can have, in bytes.
 const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
@@ -43,6 +46,8 @@ pub(crate) const MIN_MTU_V6: u32 = 1280;
 pub struct Task {
     /// Which ENI.
     pub mac: Mac,
+    /// Where it is, if it is a branch.
+    pub branch: Option<Branch>,
     /// Its addresses with the prefixes of their subnets; the first of a family is primary.
     pub addresses: Vec<IpNetwork>,
     /// Where its default routes lead.
@@ -92,6 +97,7 @@ impl Task {
         let has_v6 = addresses.iter().any(IpNetwork::is_ipv6);
         Ok(Self {
             mac,
+            branch: reader.branch(mac)?,
             addresses,
             gateways: gateways.into_iter().flatten().collect(),
             interface: reader
@@ -187,6 +193,19 @@ impl Reader<'_> {
     fn bad<T>(&self, key: &str, why: &str) -> Result<T> {
         let value: String = self.0[&format!("{PREFIX}{key}")].chars().take(256).collect();
         refuse(format!("annotation {PREFIX}{key} is {value:?}: {why}"))
+    }
+
+    fn branch(&self, mac: Mac) -> Result<Option<Branch>> {
+        let trunk = self.value(TRUNK, |text| match text.parse() {
+            Ok(trunk) if trunk == mac => Err("that is the task's own ENI".to_owned()),
+            parsed => parsed,
+        })?;
+        match (trunk, self.value(VLAN, str::parse::<VlanId>)?) {
+            (Some(trunk), Some(vlan)) => Ok(Some(Branch { trunk, vlan })),
+            (None, None) => Ok(None),
+            (Some(_), None) => self.bad(TRUNK, &format!("it needs {PREFIX}{VLAN} to go with it")),
+            (None, Some(_)) => self.bad(VLAN, &format!("it needs {PREFIX}{TRUNK} to go with it")),
+        }
     }
 
     /// The addresses; one without a prefix has the one that came with the gateway, or stands alone.

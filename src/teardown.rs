@@ -146,7 +146,7 @@ impl Teardown<'_> {
             );
         }
         let task = Netlink::within(task)?;
-        eni::move_out(&task, &self.instance.netns, home).await.map(|_| ())
+        eni::take_out(&task, &self.instance.netns, home).await.map(|_| ())
     }
 
     /// Nobody keeps the namespace, so it is dying. The kernel sends physical interfaces home before
@@ -202,7 +202,8 @@ async fn look_into(inode: u64, keepers: &Keepers) -> Option<(Netns, Vec<Link>)> 
 /// a virtual link of anybody's may. Either its label says so too, or its hardware.
 fn hidden(link: &Link, mac: Mac, container: &str, netns: u64) -> Option<Tag> {
     let label = link.alias.as_deref().and_then(Tag::parse);
-    let label = label.filter(|tag| tag.eni == mac && tag.container == container);
+    let label =
+        label.filter(|tag| tag.eni == mac && tag.container == container && tag.describes(link));
     let hardware = || {
         let known = link.permanent_mac == Some(mac);
         known.then(|| Tag::of_unlabelled(link, mac, container, netns))

@@ -51,7 +51,7 @@ async fn roll_back(changed: &[&Step], kernel: &Kernel, error: Error) -> Error {
             Ok(()) => log::debug!("undone: {step}"),
             Err(error) => {
                 left.push(error.line());
-                if matches!(step, Step::MoveIn { .. }) {
+                if matches!(step, Step::MoveIn { .. } | Step::CreateBranch { .. }) {
                     break;
                 }
             }

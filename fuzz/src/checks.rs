@@ -140,6 +140,8 @@ pub fn annotations_of(task: &Task) -> Annotations {
         ("mtu", task.mtu.map(|mtu| mtu.to_string())),
         ("block-instance-metadata", Some(task.block_metadata.to_string())),
         ("stay-down", Some(task.stay_down.to_string())),
+        ("trunk-mac-address", task.branch.map(|branch| branch.trunk.to_string())),
+        ("vlan-id", task.branch.map(|branch| branch.vlan.to_string())),
     ];
     all.into_iter().filter_map(|(key, value)| Some((format!("{PREFIX}{key}"), value?))).collect()
 }

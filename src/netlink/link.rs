@@ -2,12 +2,13 @@
 
 use super::{Answer, KernelError, Netlink};
 use crate::{
+    branch::VlanId,
     link::{InterfaceName, Link, Mac},
     netns::Netns,
 };
 use nix::errno::Errno;
 use rtnetlink::{
-    LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVlan,
     packet_core::{NLM_F_CREATE, NLM_F_EXCL, NlasIterator},
     packet_route::{
         RouteNetlinkMessage,
@@ -49,6 +50,23 @@ pub struct Veth<'a> {
     /// The far end's MAC address.
     pub mac: Mac,
     /// The MTU of both, in bytes.
+    pub mtu: u32,
+}
+
+/// A VLAN of a trunk, born in another namespace than the trunk's.
+#[derive(Clone, Copy, Debug)]
+pub struct Vlan<'a> {
+    /// The trunk's index.
+    pub trunk: u32,
+    /// The VLAN.
+    pub vlan: VlanId,
+    /// The link's namespace.
+    pub netns: &'a Netns,
+    /// Its name there.
+    pub inside: &'a InterfaceName,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Its MTU in bytes.
     pub mtu: u32,
 }
 
@@ -126,6 +144,19 @@ impl Netlink {
             .controller(veth.bridge)
             .mtu(veth.mtu);
         let request = RouteNetlinkMessage::NewLink(near.build());
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+    }
+
+    /// Creates a link of a VLAN. It is not up.
+    ///
+    /// # Errors
+    /// The kernel's; EEXIST where the name or the VLAN is taken, ENODEV where the trunk is gone.
+    pub async fn add_vlan(&self, vlan: &Vlan<'_>) -> Answer<()> {
+        let link = LinkVlan::new(vlan.inside.as_str(), vlan.trunk, vlan.vlan.number())
+            .address(vlan.mac.bytes().to_vec())
+            .mtu(vlan.mtu)
+            .setns_by_fd(vlan.netns.as_raw_fd());
+        let request = RouteNetlinkMessage::NewLink(link.build());
         self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
@@ -212,6 +243,7 @@ fn decode(payload: &[u8]) -> Option<Link> {
         mtu_range: (0, 0),
         alias: None,
         kind: None,
+        vlan: None,
         controller: None,
         peer: None,
         locked: None,
@@ -242,12 +274,18 @@ fn decode(payload: &[u8]) -> Option<Link> {
     Some(link)
 }
 
-/// `IFLA_LINKINFO`: the kind, and for a bridge port whether it is locked.
+/// `IFLA_LINKINFO`: the kind, of a VLAN its number, and of a bridge port whether it is locked.
 fn decode_kind(value: &[u8], link: &mut Link) {
     const IFLA_BRPORT_LOCKED: u16 = 39;
+    const IFLA_VLAN_ID: u16 = 1;
     for (kind, value) in attributes(value) {
         match kind {
             1 => link.kind = Some(text(value)),
+            2 if link.kind.as_deref() == Some("vlan") => {
+                let id = attributes(value).find(|(kind, _)| *kind == IFLA_VLAN_ID);
+                let id = id.and_then(|(_, value)| Some(u16::from_ne_bytes(value.try_into().ok()?)));
+                link.vlan = id.and_then(VlanId::new);
+            }
             5 => {
                 let locked = attributes(value).find(|(kind, _)| *kind == IFLA_BRPORT_LOCKED);
                 link.locked = locked.and_then(|(_, value)| value.first().map(|flag| *flag != 0));
@@ -303,6 +341,17 @@ mod tests {
         };
         assert!(running(6, &veth) && !running(0, &veth));
         assert!(running(6, &[]) && running(0, &[]));
+    }
+
+    #[test]
+    fn a_vlan_has_its_number() {
+        let vlan = |id: &[u8]| {
+            let kind = [attribute(1, b"vlan\0"), attribute(2, &attribute(1, id))].concat();
+            decode(&[header(0), attribute(18, &kind)].concat()).expect("a link").vlan
+        };
+        assert_eq!(vlan(&101_u16.to_ne_bytes()), VlanId::new(101));
+        assert_eq!(vlan(&0_u16.to_ne_bytes()), None);
+        assert_eq!(vlan(&[1]), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod rule;
 mod socket;
 
 pub use error::KernelError;
-pub use link::{LinkChange, PortFlags, Veth};
+pub use link::{LinkChange, PortFlags, Veth, Vlan};
 pub use monitor::Monitor;
 pub use socket::Netlink;
 

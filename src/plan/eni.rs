@@ -1,9 +1,9 @@
 //! The ENI's part of a plan: how it comes in, and what it is given inside.
 
-use super::{Request, ipv6_option};
+use super::{Request, branch, ipv6_option};
 use crate::{
     error::{Result, refuse},
-    link::{Link, Mac},
+    link::{InterfaceName, Link, Mac},
     snapshot::{OwnVeth, Snapshot, Whereabouts},
     step::{Route, Side, Step},
     tag::Tag,
@@ -23,13 +23,7 @@ pub(super) fn arrival(
     let (mac, inside) = (task.mac, &task.interface);
     match whereabouts {
         Whereabouts::Home(link) => {
-            if let Some(stranger) = snapshot.in_task(inside.as_str()) {
-                return refuse(format!(
-                    "the network namespace already has an interface called {inside} ({}): choose \
-                     another interface-name, or start the container without a network of its own",
-                    stranger.mac.map_or("no MAC address".to_owned(), |mac| mac.to_string())
-                ));
-            }
+            refuse_taken_name(inside, snapshot)?;
             let mut steps = leftover_rules(task, link, snapshot);
             let tag = home_of(link, container, netns, mac);
             let mtu = wanted_mtu(task, link, tag.mtu)?;
@@ -44,11 +38,16 @@ pub(super) fn arrival(
             steps.extend(own_mac(link, task));
             Ok((tag, steps))
         }
+        Whereabouts::Trunk { branch, trunk, leftover } => {
+            refuse_taken_name(inside, snapshot)?;
+            branch::arrival(request, *branch, trunk, *leftover)
+        }
         Whereabouts::Inside(link) => {
             let remembered = own
                 .and_then(|veth| veth.tag.clone())
                 .or_else(|| Tag::parse(link.alias.as_deref()?).filter(|tag| tag.netns == netns));
-            let Some(tag) = remembered.filter(|tag| tag.eni == mac) else {
+            let Some(tag) = remembered.filter(|tag| (tag.eni, tag.branch) == (mac, task.branch))
+            else {
                 return refuse(format!(
                     "{} ({mac}) is in the network namespace already, but this hook did not put it there",
                     link.name
@@ -61,11 +60,25 @@ pub(super) fn arrival(
                     link.name, link.mtu
                 ));
             }
-            Ok((tag, own_mac(link, task).into_iter().collect()))
+            let mut steps: Vec<Step> = own_mac(link, task).into_iter().collect();
+            if link.alias.as_ref() != Some(&tag.to_string()) {
+                steps.push(Step::Label { link: inside.clone(), tag: tag.clone() });
+            }
+            Ok((tag, steps))
         }
         Whereabouts::Held(veth, tag) => refuse(held(mac, &veth.name, tag)),
-        Whereabouts::Absent => refuse(absent(mac, snapshot)),
+        Whereabouts::Absent => refuse(absent(task, snapshot)),
     }
+}
+
+fn refuse_taken_name(inside: &InterfaceName, snapshot: &Snapshot) -> Result<()> {
+    snapshot.in_task(inside.as_str()).map_or(Ok(()), |stranger| {
+        refuse(format!(
+            "the network namespace already has an interface called {inside} ({}): choose another \
+             interface-name, or start the container without a network of its own",
+            stranger.mac.map_or("no MAC address".to_owned(), |mac| mac.to_string())
+        ))
+    })
 }
 
 /// An ENI that is known by its permanent address gets it back if an earlier task changed it.
@@ -85,9 +98,13 @@ pub fn held(mac: Mac, veth: &str, tag: &Tag) -> String {
 
 /// The message about an ENI that is not there.
 #[must_use]
-pub fn absent(mac: Mac, snapshot: &Snapshot) -> String {
+pub fn absent(task: &Task, snapshot: &Snapshot) -> String {
+    let (what, mac) = match task.branch {
+        Some(branch) => ("trunk ENI", branch.trunk),
+        None => ("ENI", task.mac),
+    };
     format!(
-        "no ENI {mac} on the instance: present are {}; is it attached to this instance?",
+        "no {what} {mac} on the instance: present are {}; is it attached to this instance?",
         snapshot.macs()
     )
 }
@@ -106,7 +123,8 @@ fn leftover_rules(task: &Task, link: &Link, snapshot: &Snapshot) -> Vec<Step> {
 /// called now.
 fn home_of(link: &Link, container: &str, netns: u64, mac: Mac) -> Tag {
     let earlier = link.alias.as_deref().and_then(Tag::parse);
-    let earlier = earlier.filter(|tag| tag.eni == mac && link.accepts_mtu(tag.mtu));
+    let earlier =
+        earlier.filter(|tag| tag.eni == mac && tag.describes(link) && link.accepts_mtu(tag.mtu));
     match earlier {
         Some(tag) => Tag { container: container.to_owned(), netns, ..tag },
         None => Tag::of_unlabelled(link, mac, container, netns),

@@ -1,5 +1,7 @@
+mod branch;
+
 use super::*;
-use crate::{config::Config, link::Link};
+use crate::{branch::Branch, config::Config, link::Link};
 
 const ENI: &str = "02:5a:a1:1a:43:42";
 const NETNS: u64 = 4_026_532_177;
@@ -14,6 +16,7 @@ fn link(index: u32, name: &str, mac: &str) -> Link {
         mtu_range: (68, 9216),
         alias: None,
         kind: None,
+        vlan: None,
         controller: None,
         peer: None,
         locked: None,
@@ -62,6 +65,7 @@ fn done(plan: &Plan) -> Snapshot {
 fn task() -> Task {
     Task {
         mac: ENI.parse().expect("a MAC"),
+        branch: None,
         addresses: vec!["10.0.0.5/24".parse().expect("an address")],
         gateways: vec![crate::task::Gateway {
             address: "10.0.0.1".parse().expect("an address"),

@@ -45,11 +45,15 @@ fn options_are_read() {
         (MTU, "1500"),
         (BLOCK_METADATA, "false"),
         (STAY_DOWN, "true"),
+        (TRUNK, "02:5a:a1:1a:43:01"),
+        (VLAN, "101"),
     ]);
     assert_eq!(addresses(&task), ["2001:db8::5/56"]);
     assert!(!task.wants_router_advertisements());
     assert_eq!((task.interface.as_str(), task.mtu), ("eth12", Some(1500)));
     assert!(!task.block_metadata && task.stay_down);
+    let branch = task.branch.expect("a branch");
+    assert_eq!(branch.to_string(), "VLAN 101 of trunk 02:5a:a1:1a:43:01");
 }
 
 #[test]
@@ -105,6 +109,13 @@ fn bad_values_name_the_key_and_the_value() {
         (MTU, "9001 "),
         (BLOCK_METADATA, "yes"),
         (STAY_DOWN, ""),
+        (VLAN, "101"),
+        (VLAN, "0"),
+        (VLAN, "4095"),
+        (VLAN, "eth2"),
+        (TRUNK, "02:5a:a1:1a:43:01"),
+        (TRUNK, "02:5a:a1:1a:43:42"),
+        (TRUNK, "02:5a"),
     ] {
         let mut bad = annotations(&good);
         bad.insert(format!("{PREFIX}{key}"), value.to_owned());

@@ -59,6 +59,10 @@ fn annotations_that_make_no_sense() {
         ("mtu", "nine thousand"),
         ("block-instance-metadata", "maybe"),
         ("stay-down", "1"),
+        ("vlan-id", "101"),
+        ("vlan-id", "4095"),
+        ("trunk-mac-address", "02:5a:a1:1a:43:01"),
+        ("trunk-mac-address", ENI_MAC),
     ] {
         let call = pause.call("prestart").eni(key, value);
         let full = format!("com.amazonaws.ecs.eni.{key}");

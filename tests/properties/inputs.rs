@@ -79,7 +79,7 @@ fn toml_value() -> impl Strategy<Value = String> {
 fn annotations() -> impl Strategy<Value = Annotations> {
     let key = prop_oneof![
         8 => "mac-address|(ipv4|ipv6)-addresses|subnet-gateway-(ipv4|ipv6)-address",
-        4 => "interface-name|mtu|block-instance-metadata|stay-down",
+        4 => "interface-name|mtu|block-instance-metadata|stay-down|vlan-id|trunk-mac-address",
         1 => "(?s:.{0,20})",
     ];
     let key = key.prop_map(|key| format!("{PREFIX}{key}"));

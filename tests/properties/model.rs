@@ -161,6 +161,7 @@ pub fn link(index: u32, name: &str, mac: Option<Mac>, mtu: u32) -> Link {
         mtu_range: (68, 9216),
         alias: None,
         kind: None,
+        vlan: None,
         controller: None,
         peer: None,
         locked: None,

@@ -4,7 +4,7 @@
 use crate::{
     checks,
     model::{self, Device, World},
-    scenario::{Scenario, any_scenario, scenario},
+    scenario::{Scenario, any_scenario, attached, scenario},
     steps::restore,
     strategies,
 };
@@ -57,6 +57,13 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         let after = &after.task.devices[&device.link.name];
         device.settings = after.settings.clone();
         device.link.mac = after.link.mac;
+        device.link.alias.clone_from(&after.link.alias);
+    }
+    if scenario.task.branch.is_some() {
+        let is_trunk = |device: &&mut Device| device.link.is(attached(&scenario.task));
+        if let Some(trunk) = world.instance.devices.values_mut().find(is_trunk) {
+            trunk.link = after.instance.devices[&trunk.link.name].link.clone();
+        }
     }
     let mac = scenario.task.mac;
     if after.task.devices.values().any(|device| device.link.is(mac)) {
@@ -163,10 +170,12 @@ proptest! {
     #[test]
     fn what_the_eni_was_called_first_is_what_is_remembered(scenario in scenario()) {
         let Scenario { task, world, netns, container, .. } = &scenario;
+        prop_assume!(task.branch.is_none());
         let mut enis = world.instance.devices.values().map(|device| &device.link);
         let link = enis.find(|link| link.is(task.mac)).expect("it is attached");
         let label = link.alias.as_deref().and_then(Tag::parse);
-        let label = label.filter(|label| link.accepts_mtu(label.mtu));
+        let label =
+            label.filter(|label| link.accepts_mtu(label.mtu) && label.branch.is_none());
         let name = label.as_ref().map_or(link.name.as_str(), |label| label.name.as_str());
         let mtu = label.as_ref().map_or(link.mtu, |label| label.mtu);
         let tag = planned(&scenario, world)?.tag;

@@ -84,15 +84,23 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
             let aliases =
                 || world.instance.devices.values().filter_map(|d| d.link.alias.as_deref());
             let tags = || aliases().filter_map(Tag::parse);
-            let eni = world.instance.devices.values().find(|device| device.link.is(task.mac));
+            let mac = attached(task);
+            let eni = world.instance.devices.values().find(|device| device.link.is(mac));
             let mtus = eni.map(|eni| eni.link.mtu).into_iter().chain(tags().map(|tag| tag.mtu));
-            let too_small = task.mtu.is_none() && mtus.min() < Some(1280);
+            let too_small = task.mtu.is_none() && mtus.clone().min() < Some(1280);
+            let too_large = task.branch.is_some() && task.mtu > mtus.min();
             let wants_ipv6 = task.has_ipv6() || credentials.ipv6_subnet.is_some();
             tags().all(|tag| tag.netns != *netns)
                 && (world.has_ipv6 || !wants_ipv6)
                 && !(task.has_ipv6() && too_small)
+                && !too_large
         },
     )
+}
+
+/// The MAC address of what is plugged in: the ENI, or the trunk that it is a branch of.
+pub fn attached(task: &Task) -> Mac {
+    task.branch.map_or(task.mac, |branch| branch.trunk)
 }
 
 fn eni() -> impl Strategy<Value = Eni> {
@@ -161,7 +169,7 @@ fn world(
     // A name and an address that nothing made up can have.
     let uplink = link(2, "the:uplink", Mac::from_bytes(&[0xfe; 6]), 9001);
     world.instance.add(Device::new(Link { up: true, running: true, ..uplink }));
-    add_eni(&mut world, task.mac, eni);
+    add_eni(&mut world, attached(task), eni);
     // Where there are other tasks, there is a bridge.
     let others = (!around.others.is_empty()).then_some((None, true));
     let controller = around.bridge.or(others).map(|(mac, up)| {
@@ -175,7 +183,9 @@ fn world(
     });
     let (subnet, gateway) = (credentials.subnet, credentials.gateway);
     for (lease, tag) in Lease::candidates(subnet, gateway, &short_id(id)).zip(around.others) {
-        let alias = tag.filter(|tag| tag.eni != task.mac).map(|tag| tag.to_string());
+        let branch = |tag: &Tag| tag.branch.is_some() && tag.branch == task.branch;
+        let same = |tag: &Tag| tag.eni == task.mac || branch(tag);
+        let alias = tag.filter(|tag| !same(tag)).map(|tag| tag.to_string());
         let name = lease.link_name();
         let veth = link(world.new_index(), name.as_str(), None, 1500);
         let kind = Some("veth".to_owned());

@@ -4,8 +4,9 @@
 use crate::model::{Device, World, link, link_of, switch};
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::{
+    branch::Branch,
     lease::Lease,
-    link::Link,
+    link::{Link, Mac},
     step::{Route, Side, Step},
     tag::Tag,
 };
@@ -60,6 +61,18 @@ impl World {
             Step::MoveIn { index, home, inside, mtu, .. } => {
                 self.move_in(*index, home, inside.as_str(), *mtu).map(|()| true)
             }
+            Step::DeleteLeftover { index, .. } => {
+                self.instance.devices.retain(|_, device| device.link.index != *index);
+                Ok(false)
+            }
+            Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
+                self.create_branch(*trunk, *branch, *mac, inside.as_str(), *mtu).map(|()| true)
+            }
+            Step::Label { link, tag } => {
+                let label = Some(label(tag)?);
+                let alias = &mut self.task.get(link.as_str())?.link.alias;
+                Ok(std::mem::replace(alias, label.clone()) != label)
+            }
             Step::SetIpv6Option { link, option, value } => {
                 let device = self.task.get(link.as_str())?;
                 speaks_ipv6(device, has_ipv6)?;
@@ -82,6 +95,12 @@ impl World {
             }
             // The kernel does not say whether it was on already, so it will be switched off again.
             Step::SetUp { side, link } => {
+                let below = self.side(*side).get(link.as_str())?.link.clone();
+                let is_trunk = |other: &Device| Some(other.link.index) == below.peer;
+                let trunk = self.instance.devices.values().find(|other| is_trunk(other));
+                if below.vlan.is_some() && !trunk.is_some_and(|trunk| trunk.link.up) {
+                    return Err(format!("the trunk of {link} is down"));
+                }
                 switch(&mut self.side(*side).get(link.as_str())?.link, true);
                 Ok(true)
             }
@@ -108,6 +127,9 @@ impl World {
                     self.instance.add(eni);
                 }
             }
+            Step::CreateBranch { inside, .. } => {
+                self.task.take(inside.as_str());
+            }
             Step::AddAddress { side: Side::Task, link, address, .. } => {
                 let device = self.task.get(link.as_str());
                 device.expect("its link is there").addresses.remove(&address.ip());
@@ -130,6 +152,8 @@ impl World {
             | Step::SetUp { side: Side::Instance, .. }
             | Step::ConfigurePort { .. }
             | Step::AddFdbEntry { .. }
+            | Step::DeleteLeftover { .. }
+            | Step::Label { .. }
             | Step::SetIpv6Option { .. }
             | Step::AwaitRunning { .. } => {}
         }
@@ -157,6 +181,31 @@ impl World {
         let far = link(index + 1, inside, Some(lease.mac()), mtu);
         self.instance.add(Device::new(near));
         self.arrive(Link { kind, peer: Some(index), ..far });
+        Ok(())
+    }
+
+    fn create_branch(
+        &mut self,
+        trunk: u32,
+        branch: Branch,
+        mac: Mac,
+        inside: &str,
+        mtu: u32,
+    ) -> Result<(), Refusal> {
+        self.task.free(inside)?;
+        let below = self.instance.devices.values().find(|device| device.link.index == trunk);
+        let below = &below.ok_or("there is no such trunk")?.link;
+        let everywhere = self.instance.devices.values().chain(self.task.devices.values());
+        let same = |link: &Link| link.vlan == Some(branch.vlan) && link.peer == Some(trunk);
+        if everywhere.map(|device| &device.link).any(same) {
+            return Err(format!("{branch} is there"));
+        }
+        if mtu > below.mtu || !below.is(branch.trunk) || below.vlan.is_some() {
+            return Err(format!("{} cannot carry {branch} with mtu {mtu}", below.name));
+        }
+        let link = link(self.new_index(), inside, Some(mac), mtu);
+        let (kind, vlan) = (Some("vlan".to_owned()), Some(branch.vlan));
+        self.arrive(Link { kind, vlan, peer: Some(trunk), ..link });
         Ok(())
     }
 

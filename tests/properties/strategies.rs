@@ -2,6 +2,7 @@
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use oci_awsvpc_hook::{
+    branch::{Branch, VlanId},
     config::{Config, Credentials},
     link::{InterfaceName, Mac},
     tag::{Tag, short_id},
@@ -39,13 +40,22 @@ pub fn name() -> impl Strategy<Value = InterfaceName> {
 
 /// Any record that the hook can write.
 pub fn tag() -> impl Strategy<Value = Tag> {
-    (id(), mac(), name(), any::<u32>(), any::<u64>()).prop_map(|(id, eni, name, mtu, netns)| Tag {
-        container: short_id(&id),
-        eni,
-        name,
-        mtu,
-        netns,
-    })
+    (id(), mac(), name(), any::<u32>(), any::<u64>(), option::of(branch())).prop_map(
+        |(id, eni, name, mtu, netns, branch)| Tag {
+            container: short_id(&id),
+            eni,
+            name,
+            mtu,
+            netns,
+            branch,
+        },
+    )
+}
+
+/// Any VLAN of any trunk.
+pub fn branch() -> impl Strategy<Value = Branch> {
+    let vlan = (1..=4094_u16).prop_map(|number| VlanId::new(number).expect("a VLAN"));
+    (mac(), vlan).prop_map(|(trunk, vlan)| Branch { trunk, vlan })
 }
 
 /// A subnet of one of these sizes with one of its host addresses as the gateway.
@@ -89,12 +99,16 @@ pub fn task() -> impl Strategy<Value = Task> {
         (v4(), v6()).prop_map(|(v4, v6)| (Some(v4), Some(v6))),
     ];
     let switches = (any::<bool>(), prop::bool::weighted(0.1));
-    (mac(), addresses, name(), option::of(68..=9216_u32), switches).prop_map(
-        |(mac, (v4, v6), interface, mtu, (block_metadata, stay_down))| {
+    let macs = (mac(), option::weighted(0.3, branch()));
+    let macs =
+        macs.prop_filter("one MAC", |(mac, branch)| branch.is_none_or(|one| one.trunk != *mac));
+    (macs, addresses, name(), option::of(68..=9216_u32), switches).prop_map(
+        |((mac, branch), (v4, v6), interface, mtu, (block_metadata, stay_down))| {
             let least = if v6.is_some() { 1280 } else { 68 };
             let (v4, v6) = (v4.unwrap_or_default(), v6.unwrap_or_default());
             Task {
                 mac,
+                branch,
                 addresses: [v4.0, v6.0].concat(),
                 gateways: v4.1.into_iter().chain(v6.1).collect(),
                 interface,
