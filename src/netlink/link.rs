@@ -14,7 +14,7 @@ use rtnetlink::{
         RouteNetlinkMessage,
         link::{
             InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType,
-            LinkMessage, State,
+            LinkMessage, Prop, State,
         },
     },
 };
@@ -194,6 +194,17 @@ impl Netlink {
     pub async fn move_link(&self, index: u32, to: &Netns, change: &LinkChange) -> Answer<()> {
         let message = changed(index, change).setns_by_fd(to.as_raw_fd()).build();
         self.change(RouteNetlinkMessage::SetLink(message), 0).await
+    }
+
+    /// Deletes an alternative name of a link (`ip link property`).
+    ///
+    /// # Errors
+    /// The kernel's; ENODEV where the link has left.
+    pub async fn delete_alternative_name(&self, index: u32, name: &InterfaceName) -> Answer<()> {
+        let mut message = LinkUnspec::new_with_index(index).build();
+        let name = Prop::AltIfName(name.to_string());
+        message.attributes.push(LinkAttribute::PropList(vec![name]));
+        self.change(RouteNetlinkMessage::DelLinkProp(message), 0).await
     }
 
     /// Deletes a link.
