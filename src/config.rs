@@ -3,6 +3,10 @@
 //! The shipped file (`packaging/config.toml`) shows every key with its default and is the
 //! reference; a test holds the two together.
 
+mod host;
+
+pub use host::Host;
+
 use crate::{
     error::{Doing, Error, Result, refuse},
     lease::Lease,
@@ -42,6 +46,8 @@ pub struct Config {
     pub eni: Eni,
     /// The path to the credentials.
     pub credentials: Credentials,
+    /// The instance's own side of it.
+    pub host: Host,
     /// Where the log goes.
     pub log: Log,
 }
@@ -134,6 +140,7 @@ impl Default for Config {
             detect: Detect::default(),
             eni: Eni::default(),
             credentials: Credentials::default(),
+            host: Host::default(),
             log: Log::default(),
         }
     }
@@ -225,6 +232,7 @@ impl Config {
         })?;
         config.check_times()?;
         config.credentials.check()?;
+        config.host.check(&config.credentials)?;
         Ok(config)
     }
 
@@ -297,6 +305,13 @@ impl Credentials {
         if !(8..=30).contains(&subnet.prefix()) || subnet.ip() != subnet.network() {
             return refuse(format!(
                 "credentials.subnet {subnet}: must be a network of /8 to /30, such as 169.254.172.0/22"
+            ));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if !self.bridge.as_str().bytes().all(plain) {
+            return refuse(format!(
+                "credentials.bridge {}: must be letters, digits, or characters of _.-",
+                self.bridge
             ));
         }
         let gateway = self.gateway;

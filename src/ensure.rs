@@ -214,13 +214,15 @@ impl Kernel {
     }
 
     /// `/proc/sys/net` shows the namespace of the thread that opens it.
-    pub(crate) fn ensure_ipv6_option(
+    pub(crate) fn ensure_option(
         &self,
+        side: Side,
+        family: &str,
         link: &InterfaceName,
         option: &str,
         value: &str,
     ) -> Outcome<Applied> {
-        let path = format!("/proc/sys/net/ipv6/conf/{link}/{option}");
+        let path = format!("/proc/sys/net/{family}/conf/{link}/{option}");
         let ensure = || -> Result<Applied> {
             if fs::read_to_string(&path).doing(|| format!("reading {path}"))?.trim() == value {
                 return Ok(Applied::Already);
@@ -228,7 +230,10 @@ impl Kernel {
             fs::write(&path, value).doing(|| format!("writing {path}"))?;
             Ok(Applied::Changed)
         };
-        Ok(self.task_ns.within(ensure)?)
+        Ok(match side {
+            Side::Instance => ensure()?,
+            Side::Task => self.task_ns.within(ensure)?,
+        })
     }
 
     /// Waits until frames flow over a link. Nothing is subscribed to where they do already.

@@ -6,6 +6,7 @@ use crate::{
     limits::Limits,
     netlink::{Answer, LinkChange, Netlink, Vlan},
     netns::Netns,
+    nft,
     step::{Side, Step},
     tag::Tag,
 };
@@ -63,6 +64,10 @@ impl Kernel {
     /// The kernel's refusal, or our own.
     pub async fn apply(&self, step: &Step, limits: &Limits) -> Outcome<Applied> {
         match step {
+            Step::InstallRules { ruleset } => {
+                nft::install(ruleset).await?;
+                Ok(Applied::Changed)
+            }
             Step::CreateBridge { bridge, mac, mtu } => self.ensure_bridge(bridge, *mac, *mtu).await,
             Step::SetMac { side, link, mac } => {
                 let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
@@ -106,8 +111,8 @@ impl Kernel {
                 let change = LinkChange { alias: Some(tag.to_string()), ..LinkChange::default() };
                 self.change(Side::Task, link, &change).await
             }
-            Step::SetIpv6Option { link, option, value } => {
-                self.ensure_ipv6_option(link, option, value)
+            Step::SetOption { side, family, link, option, value } => {
+                self.ensure_option(*side, family, link, option, value)
             }
             Step::AddAddress { side, link, address, subnet_route } => {
                 self.ensure_address(*side, link, *address, *subnet_route).await
@@ -150,7 +155,8 @@ impl Kernel {
             }
             // The bridge is the instance's, not the task's, and others may use it by now. The rest
             // are properties of a link and go away with it.
-            Step::CreateBridge { .. }
+            Step::InstallRules { .. }
+            | Step::CreateBridge { .. }
             | Step::SetMac { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
@@ -158,7 +164,7 @@ impl Kernel {
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }
             | Step::Label { .. }
-            | Step::SetIpv6Option { .. }
+            | Step::SetOption { .. }
             | Step::AwaitRunning { .. } => Ok(()),
         }
     }

@@ -3,12 +3,14 @@
 use crate::{
     config::Config,
     error::{Doing, Error, Result, refuse},
+    host,
     kernel::Kernel,
     limits::Limits,
     netlink::Monitor,
     netns::{self, Netns},
     oci::Container,
     plan::{self, Plan, Request},
+    ruleset::Ruleset,
     snapshot::{Snapshot, Whereabouts},
     tag::short_id,
     task::Task,
@@ -35,7 +37,9 @@ pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Resu
     let kernel = open(container, config)?;
     let id = short_id(&container.id);
     let netns = kernel.task_ns.inode();
-    let request = Request { container: &id, netns, task, credentials: &config.credentials };
+    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let credentials = &config.credentials;
+    let request = Request { container: &id, netns, task, credentials, ruleset: &ruleset };
     let (plan, timings) = loop {
         let snapshot = look_for_eni(&request, &kernel, &limits, attached_by).await?;
         let plan = plan::plan(&request, &snapshot)?;
@@ -99,7 +103,7 @@ fn refuse_shared(instance: &Netns, task: u64) -> Result<()> {
 ///
 /// # Errors
 /// The kernel's.
-pub async fn look(kernel: &Kernel) -> Result<Snapshot> {
+pub async fn look(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
     let doing = || "looking at the instance";
     let rules = kernel.instance.rules().await.doing(doing)?;
     // A dump of all addresses for the rare host with rules that could be about one of them.
@@ -110,6 +114,7 @@ pub async fn look(kernel: &Kernel) -> Result<Snapshot> {
         uplinks: kernel.instance.uplinks().await.doing(doing)?,
         rules,
         addresses: addresses.doing(doing)?,
+        has_rules: host::has_rules(ruleset),
         has_ipv6: Path::new(IPV6_PROOF).exists(),
         inside: kernel.task.links().await.doing(|| "looking at the task")?,
     })
@@ -123,14 +128,14 @@ async fn look_for_eni(
     limits: &Limits,
     until: Instant,
 ) -> Result<Snapshot> {
-    let mut snapshot = look(kernel).await?;
+    let mut snapshot = look(kernel, request.ruleset).await?;
     if is_here(request, &snapshot)? {
         return Ok(snapshot);
     }
     log::debug!("waiting for ENI {} to be attached", request.task.mac);
     let mut monitor = Monitor::within(&kernel.instance_ns)?;
     loop {
-        snapshot = look(kernel).await?;
+        snapshot = look(kernel, request.ruleset).await?;
         if is_here(request, &snapshot)? {
             return Ok(snapshot);
         }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     /// The addresses of the instance's links, by index; looked up only where a rule could be about
     /// one of them.
     pub addresses: Vec<(u32, IpNetwork)>,
+    /// Whether the instance's nftables rules are there.
+    pub has_rules: bool,
     /// Whether the kernel has IPv6.
     pub has_ipv6: bool,
     /// The task's links.

@@ -1,6 +1,6 @@
 //! Links: dump, create, change, move, delete.
 
-use super::{Answer, KernelError, Netlink};
+use super::{Answer, KernelError, Netlink, attributes};
 use crate::{
     branch::VlanId,
     link::{InterfaceName, Link, Mac},
@@ -9,7 +9,7 @@ use crate::{
 use nix::errno::Errno;
 use rtnetlink::{
     LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVlan,
-    packet_core::{NLM_F_CREATE, NLM_F_EXCL, NlasIterator},
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
     packet_route::{
         RouteNetlinkMessage,
         link::{
@@ -293,13 +293,6 @@ fn decode_kind(value: &[u8], link: &mut Link) {
             _ => {}
         }
     }
-}
-
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    NlasIterator::new(bytes).map_while(Result::ok).filter_map(|nla| {
-        let (kind, end) = (nla.kind(), usize::from(nla.length()));
-        Some((kind, nla.into_inner().get(4..end)?))
-    })
 }
 
 fn number(value: &[u8]) -> Option<u32> {

@@ -35,6 +35,7 @@ fn fresh() -> Snapshot {
         uplinks: vec![2],
         rules: Vec::new(),
         addresses: Vec::new(),
+        has_rules: true,
         has_ipv6: true,
         inside: vec![lo],
     }
@@ -80,7 +81,8 @@ fn task() -> Task {
 
 fn plan_for(task: &Task, snapshot: &Snapshot) -> Result<Plan> {
     let credentials = &Config::default().credentials;
-    plan(&Request { container: "abc", netns: NETNS, task, credentials }, snapshot)
+    let ruleset = &Ruleset::new(credentials, &Config::default().host);
+    plan(&Request { container: "abc", netns: NETNS, task, credentials, ruleset }, snapshot)
 }
 
 fn steps(plan: &Plan) -> Vec<String> {
@@ -97,6 +99,7 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
         [
             "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500".to_owned(),
             "adding 169.254.172.1/22 to ecs-bridge on the instance".to_owned(),
+            "setting route_localnet of ecs-bridge on the instance to 1".to_owned(),
             format!(
                 "creating veth {veth} on ecs-bridge with ecs-eth0 ({mac}, mtu 1500) in the task"
             ),
@@ -126,6 +129,18 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
 }
 
 #[test]
+fn the_instance_has_its_rules_before_it_has_the_bridge() {
+    let plan = plan_for(&task(), &Snapshot { has_rules: false, ..fresh() }).expect("a plan");
+    assert_eq!(
+        steps(&plan)[..2],
+        [
+            "installing nftables rules on the instance",
+            "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500"
+        ]
+    );
+}
+
+#[test]
 fn a_second_plan_creates_moves_and_switches_nothing() {
     let first = plan_for(&task(), &fresh()).expect("a plan");
     let second = plan_for(&task(), &done(&first)).expect("a plan");
@@ -137,7 +152,7 @@ fn a_second_plan_creates_moves_and_switches_nothing() {
                 | Step::AddFdbEntry { .. }
                 | Step::AddNeighbour { .. }
                 | Step::AddRoute { .. }
-                | Step::SetIpv6Option { .. }
+                | Step::SetOption { .. }
                 | Step::AwaitRunning { .. }
         )
     };

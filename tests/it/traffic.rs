@@ -28,8 +28,7 @@ pub fn advertise_router(router: &Netns, link: &str) {
 /// The instance with the agent's credentials endpoint and a web server in the VPC.
 fn serving() -> (Instance, [Server; 2]) {
     let instance = Instance::new();
-    instance.netns.ip("addr add 169.254.170.2/32 dev lo");
-    let credentials = Server::start(&instance.netns, "169.254.170.2:80", "credentials");
+    let credentials = Server::agent(&instance.netns, "credentials");
     let vpc = Server::start(&instance.router, "10.0.0.1:80", "vpc");
     (instance, [credentials, vpc])
 }

@@ -43,6 +43,7 @@ pub struct Space {
 pub struct World {
     pub instance: Space,
     pub rules: Vec<Rule>,
+    pub has_rules: bool,
     pub task: Space,
     pub uplink: u32,
     pub has_ipv6: bool,
@@ -123,6 +124,7 @@ impl World {
             uplinks: vec![self.uplink],
             rules: self.rules.clone(),
             addresses: self.instance.devices.values().flat_map(on).collect(),
+            has_rules: self.has_rules,
             has_ipv6: self.has_ipv6,
             inside: self.task.links(),
         }
