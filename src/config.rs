@@ -291,13 +291,18 @@ impl Credentials {
         [Some(IpAddr::V4(lease.address())), v6].into_iter().flatten().collect()
     }
 
-    /// Whether an address lies in one of the subnets.
+    /// The lease that stands for an address of one of the subnets.
     #[must_use]
-    pub fn holds(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(four) => self.subnet.contains(four),
-            IpAddr::V6(six) => self.ipv6_subnet.is_some_and(|subnet| subnet.contains(six)),
-        }
+    pub fn lease_of(&self, address: IpAddr) -> Option<Lease> {
+        let subnet = self.subnet;
+        let address = match address {
+            IpAddr::V4(four) => four,
+            IpAddr::V6(six) => {
+                let offset = u128::from(six).checked_sub(self.ipv6_subnet?.network().into())?;
+                u32::from(subnet.network()).checked_add(u32::try_from(offset).ok()?)?.into()
+            }
+        };
+        subnet.contains(address).then(|| Lease::on(address))
     }
 
     fn check(&self) -> Result<()> {

@@ -91,7 +91,7 @@ async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> A
         let down = LinkChange { up: Some(false), ..LinkChange::default() };
         instance.change_link(link.index, &down).await?;
     }
-    for address in instance.addresses(link.index).await? {
+    for (_, address) in instance.addresses(link.index).await? {
         match instance.delete_address(link.index, address).await {
             Err(error) if !error.is_absent() => return Err(error),
             _ => {}

@@ -20,7 +20,7 @@ pub use host::host;
 
 use crate::{
     config::Credentials,
-    error::{Error, Result, refuse},
+    error::{Doing, Error, Result, refuse},
     lease::Lease,
     link::InterfaceName,
     ruleset::Ruleset,
@@ -89,13 +89,13 @@ pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &tag)?;
     let (bridge_mac, mut steps) = host(ruleset, credentials, snapshot)?;
     steps.extend(credentials::port(credentials, lease, &tag, own.as_ref()));
-    steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot));
+    steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
     if task.block_metadata {
         steps.extend(credentials::blackholes(snapshot.has_ipv6));
     }
     steps.extend(arrival);
     if !task.stay_down {
-        steps.extend(eni::configuration(task, snapshot, speaks_ipv6));
+        steps.extend(eni::configuration(task, snapshot, speaks_ipv6)?);
     }
     steps.extend(waits(task, credentials, lease));
     Ok(Plan { lease, tag, steps })
@@ -133,6 +133,7 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
         .instance
         .iter()
         .filter_map(|link| Lease::of_link(&link.name))
+        .chain(snapshot.taken.iter().copied())
         .filter(|lease| subnet.contains(lease.address()))
         .collect();
     Lease::candidates(subnet, gateway, request.container)
@@ -144,6 +145,19 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
                 held.len()
             ))
         })
+}
+
+/// The step that gives an address to a link which has not got it.
+fn address(
+    side: Side,
+    link: &InterfaceName,
+    address: IpNetwork,
+    subnet_route: bool,
+    snapshot: &Snapshot,
+) -> Result<Option<Step>> {
+    let step = Step::AddAddress { side, link: link.clone(), address, subnet_route };
+    let there = snapshot.has_address(side, link, address).doing(|| step.to_string())?;
+    Ok((!there).then_some(step))
 }
 
 /// A first packet sent before its link is up is lost, and costs the application a second.

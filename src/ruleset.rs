@@ -8,6 +8,7 @@
 use crate::{
     config::{Credentials, Host},
     lease::{Lease, fnv1a},
+    link::InterfaceName,
 };
 use std::fmt;
 
@@ -108,6 +109,12 @@ impl Ruleset {
         }
         let leads_to_loopback = host.redirect && host.agent.ip().is_loopback();
         Self { leads_to_loopback, chains, credentials: credentials.clone() }
+    }
+
+    /// The bridge that they are about.
+    #[must_use]
+    pub fn bridge(&self) -> &InterfaceName {
+        &self.credentials.bridge
     }
 
     /// The chains that must be there.

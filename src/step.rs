@@ -15,7 +15,7 @@ use ipnetwork::IpNetwork;
 use std::{fmt, net::IpAddr};
 
 /// Which namespace a step works in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The instance's own namespace.
     Instance,

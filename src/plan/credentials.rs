@@ -1,8 +1,9 @@
 //! The credential path's part of a plan: the veth, and what is out of reach.
 
-use super::{credential_name, ipv6_option};
+use super::{address, credential_name, ipv6_option};
 use crate::{
     config::{Credentials, METADATA_V4, METADATA_V6},
+    error::Result,
     lease::Lease,
     link::{InterfaceName, Mac},
     snapshot::{OwnVeth, Snapshot},
@@ -52,7 +53,7 @@ pub(super) fn interface(
     lease: Lease,
     bridge_mac: Mac,
     snapshot: &Snapshot,
-) -> Vec<Step> {
+) -> Result<Vec<Step>> {
     let link = credential_name();
     let mut steps = Vec::new();
     let switch_on = |name: InterfaceName, steps: &mut Vec<Step>| {
@@ -64,14 +65,10 @@ pub(super) fn interface(
     if credentials.ipv6_subnet.is_some() {
         steps.push(ipv6_option(&link, "disable_ipv6", "0"));
     }
-    for address in credentials.addresses(lease) {
+    for own in credentials.addresses(lease) {
         // Without the route to the subnet: other tasks are nobody to talk to.
-        steps.push(Step::AddAddress {
-            side: Side::Task,
-            link: link.clone(),
-            address: with_subnet(address, credentials),
-            subnet_route: false,
-        });
+        let own = with_subnet(own, credentials);
+        steps.extend(address(Side::Task, &link, own, false, snapshot)?);
     }
     switch_on(link.clone(), &mut steps);
     for gateway in credentials.gateways() {
@@ -92,7 +89,7 @@ pub(super) fn interface(
             on_link: false,
         },
     });
-    steps
+    Ok(steps)
 }
 
 /// The metadata service out of reach.

@@ -1,6 +1,6 @@
 //! The instance's part of a plan, which is the same for all tasks: nftables rules, and the bridge.
 
-use super::credentials::with_subnet;
+use super::{address, credentials::with_subnet};
 use crate::{
     config::Credentials,
     error::{Result, refuse},
@@ -49,12 +49,8 @@ pub fn host(
         }
     };
     for gateway in credentials.gateways() {
-        steps.push(Step::AddAddress {
-            side: Side::Instance,
-            link: name.clone(),
-            address: with_subnet(gateway, credentials),
-            subnet_route: true,
-        });
+        let own = with_subnet(gateway, credentials);
+        steps.extend(address(Side::Instance, name, own, true, snapshot)?);
     }
     if ruleset.leads_to_loopback {
         steps.push(Step::SetOption {

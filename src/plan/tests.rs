@@ -32,12 +32,14 @@ fn fresh() -> Snapshot {
     let lo = Link { loopback: true, ethernet: false, ..link(1, "lo", "") };
     Snapshot {
         instance: vec![lo.clone(), link(2, "eth0", "02:00:00:00:00:01"), link(3, "eth1", ENI)],
+        taken: BTreeSet::new(),
         uplinks: vec![2],
         rules: Vec::new(),
         addresses: Vec::new(),
         has_rules: true,
         has_ipv6: true,
         inside: vec![lo],
+        inside_addresses: Vec::new(),
     }
 }
 
@@ -181,11 +183,13 @@ fn a_veth_without_a_label_is_recognised_by_its_far_end() {
 fn the_lease_is_the_first_that_nobody_holds() {
     let credentials = Config::default().credentials;
     let order: Vec<Lease> =
-        Lease::candidates(credentials.subnet, credentials.gateway, "abc").take(2).collect();
+        Lease::candidates(credentials.subnet, credentials.gateway, "abc").take(3).collect();
     let mut snapshot = fresh();
     assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[0]);
     snapshot.instance.push(link(7, order[0].link_name().as_str(), "de:ad:00:00:00:02"));
     assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[1]);
+    snapshot.taken.extend([order[0], order[1]]);
+    assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[2]);
 }
 
 #[test]

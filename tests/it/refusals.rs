@@ -236,7 +236,12 @@ fn a_bridge_whose_address_has_another_prefix() {
     instance.netns.ip("addr add 169.254.172.1/24 dev ecs-bridge");
     instance.netns.ip("link set ecs-bridge up");
     let call = pause.call("prestart");
-    refused(&instance, &pause, &call, &["adding 169.254.172.1/22 to ecs-bridge", "another prefix"]);
+    refused(
+        &instance,
+        &pause,
+        &call,
+        &["adding 169.254.172.1/22 to ecs-bridge", "ecs-bridge has it as 169.254.172.1/24"],
+    );
 }
 
 #[test]
