@@ -39,8 +39,18 @@ pub enum Command {
     CreateRuntime,
     /// The container is gone: take the network down
     Poststop,
-    /// Restore ENIs that came home without poststop, and forget tasks that are gone
+    /// Restore ENIs that came home without poststop, forget tasks that are gone, and put the
+    /// instance's nftables rules back if somebody flushed them
     Gc,
+    /// Make the instance ready for tasks: the bridge and the nftables rules. The first task does that
+    /// too, if need be
+    HostSetup {
+        /// Print the rules, and change nothing
+        #[arg(long)]
+        print: bool,
+    },
+    /// Take the bridge and the nftables rules away, if no task is there
+    HostTeardown,
 }
 
 impl Command {
@@ -52,7 +62,15 @@ impl Command {
             Self::CreateRuntime => "createRuntime",
             Self::Poststop => "poststop",
             Self::Gc => "gc",
+            Self::HostSetup { .. } => "host-setup",
+            Self::HostTeardown => "host-teardown",
         }
+    }
+
+    /// Whether a runtime calls it, with a container's state.
+    #[must_use]
+    pub fn is_stage(self) -> bool {
+        matches!(self, Self::Prestart | Self::CreateRuntime | Self::Poststop)
     }
 }
 

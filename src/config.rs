@@ -3,6 +3,10 @@
 //! The shipped file (`packaging/config.toml`) shows every key with its default and is the
 //! reference; a test holds the two together.
 
+mod host;
+
+pub use host::Host;
+
 use crate::{
     error::{Doing, Error, Result, refuse},
     lease::Lease,
@@ -42,6 +46,8 @@ pub struct Config {
     pub eni: Eni,
     /// The path to the credentials.
     pub credentials: Credentials,
+    /// The instance's own side of it.
+    pub host: Host,
     /// Where the log goes.
     pub log: Log,
 }
@@ -134,6 +140,7 @@ impl Default for Config {
             detect: Detect::default(),
             eni: Eni::default(),
             credentials: Credentials::default(),
+            host: Host::default(),
             log: Log::default(),
         }
     }
@@ -225,6 +232,7 @@ impl Config {
         })?;
         config.check_times()?;
         config.credentials.check()?;
+        config.host.check(&config.credentials)?;
         Ok(config)
     }
 
@@ -283,13 +291,18 @@ impl Credentials {
         [Some(IpAddr::V4(lease.address())), v6].into_iter().flatten().collect()
     }
 
-    /// Whether an address lies in one of the subnets.
+    /// The lease that stands for an address of one of the subnets.
     #[must_use]
-    pub fn holds(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(four) => self.subnet.contains(four),
-            IpAddr::V6(six) => self.ipv6_subnet.is_some_and(|subnet| subnet.contains(six)),
-        }
+    pub fn lease_of(&self, address: IpAddr) -> Option<Lease> {
+        let subnet = self.subnet;
+        let address = match address {
+            IpAddr::V4(four) => four,
+            IpAddr::V6(six) => {
+                let offset = u128::from(six).checked_sub(self.ipv6_subnet?.network().into())?;
+                u32::from(subnet.network()).checked_add(u32::try_from(offset).ok()?)?.into()
+            }
+        };
+        subnet.contains(address).then(|| Lease::on(address))
     }
 
     fn check(&self) -> Result<()> {
@@ -297,6 +310,13 @@ impl Credentials {
         if !(8..=30).contains(&subnet.prefix()) || subnet.ip() != subnet.network() {
             return refuse(format!(
                 "credentials.subnet {subnet}: must be a network of /8 to /30, such as 169.254.172.0/22"
+            ));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if !self.bridge.as_str().bytes().all(plain) {
+            return refuse(format!(
+                "credentials.bridge {}: must be letters, digits, or characters of _.-",
+                self.bridge
             ));
         }
         let gateway = self.gateway;

@@ -94,7 +94,7 @@ async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> A
     if link.up && (renamed || !up) {
         instance.change_link(link.index, &DOWN).await?;
     }
-    for address in instance.addresses(link.index).await? {
+    for (_, address) in instance.addresses(link.index).await? {
         match instance.delete_address(link.index, address).await {
             Err(error) if !error.is_absent() => return Err(error),
             _ => {}

@@ -43,7 +43,7 @@ impl Kernel {
         mtu: u32,
     ) -> Outcome<Applied> {
         let (name, netns) = (&lease.link_name(), &self.task_ns);
-        let bridge = self.instance.index(bridge).await?;
+        let bridge = self.index(Side::Instance, bridge).await?;
         let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
         match self.instance.add_veth(&veth).await {
             Err(error) if error.is_exists() && self.instance.link(name).await?.is_some() => {
@@ -92,7 +92,7 @@ impl Kernel {
         tag: &Tag,
         isolated: bool,
     ) -> Outcome<Applied> {
-        let index = self.instance.index(&lease.link_name()).await?;
+        let index = self.index(Side::Instance, &lease.link_name()).await?;
         let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
         self.instance.configure_port(index, &tag.to_string(), flags).await?;
         if isolated {
@@ -108,7 +108,7 @@ impl Kernel {
     }
 
     pub(crate) async fn ensure_fdb_entry(&self, lease: Lease) -> Outcome<Applied> {
-        let index = self.instance.index(&lease.link_name()).await?;
+        let index = self.index(Side::Instance, &lease.link_name()).await?;
         let added = self.instance.add_fdb_entry(index, lease.mac(), false).await;
         if added.as_ref().is_err_and(KernelError::is_exists) {
             // Perhaps at another port, which learned it from a task that pretended.
@@ -125,14 +125,7 @@ impl Kernel {
         subnet_route: bool,
     ) -> Outcome<Applied> {
         let (netlink, _) = self.side(side);
-        let index = netlink.index(link).await?;
-        let there = netlink.addresses(index).await?;
-        if there.contains(&address) {
-            return Ok(Applied::Already);
-        }
-        if there.iter().any(|other| other.ip() == address.ip()) {
-            return refuse("it is there with another prefix").map_err(Into::into);
-        }
+        let index = self.index(side, link).await?;
         ensured(netlink.add_address(index, address, subnet_route).await)
     }
 
@@ -143,7 +136,7 @@ impl Kernel {
         address: IpNetwork,
     ) -> Answer<()> {
         let (netlink, _) = self.side(side);
-        netlink.delete_address(netlink.index(link).await?, address).await
+        netlink.delete_address(self.index(side, link).await?, address).await
     }
 
     pub(crate) async fn ensure_route(&self, route: &Route) -> Outcome<Applied> {
@@ -165,7 +158,7 @@ impl Kernel {
     async fn index_of(&self, route: &Route) -> Answer<Option<u32>> {
         Ok(match route {
             Route::Link { link, .. } | Route::Via { link, .. } => {
-                Some(self.task.index(link).await?)
+                Some(self.index(Side::Task, link).await?)
             }
             Route::Blackhole { .. } => None,
         })
@@ -181,7 +174,7 @@ impl Kernel {
         mac: Mac,
     ) -> Outcome<Applied> {
         let (netlink, _) = self.side(side);
-        let index = netlink.index(link).await?;
+        let index = self.index(side, link).await?;
         let added = netlink.add_neighbour(index, address, mac, false).await;
         if added.as_ref().is_err_and(KernelError::is_exists) {
             netlink.add_neighbour(index, address, mac, true).await?;
@@ -196,7 +189,7 @@ impl Kernel {
         address: IpAddr,
     ) -> Answer<()> {
         let (netlink, _) = self.side(side);
-        netlink.delete_neighbour(netlink.index(link).await?, address).await
+        netlink.delete_neighbour(self.index(side, link).await?, address).await
     }
 
     pub(crate) async fn change(
@@ -206,21 +199,23 @@ impl Kernel {
         change: &LinkChange,
     ) -> Outcome<Applied> {
         let (netlink, _) = self.side(side);
-        changed(netlink.change_link(netlink.index(link).await?, change).await)
+        changed(netlink.change_link(self.index(side, link).await?, change).await)
     }
 
     pub(crate) async fn delete_veth(&self, name: InterfaceName) -> Answer<()> {
-        self.instance.delete_link(self.instance.index(&name).await?).await
+        self.instance.delete_link(self.index(Side::Instance, &name).await?).await
     }
 
     /// `/proc/sys/net` shows the namespace of the thread that opens it.
-    pub(crate) fn ensure_ipv6_option(
+    pub(crate) fn ensure_option(
         &self,
+        side: Side,
+        family: &str,
         link: &InterfaceName,
         option: &str,
         value: &str,
     ) -> Outcome<Applied> {
-        let path = format!("/proc/sys/net/ipv6/conf/{link}/{option}");
+        let path = format!("/proc/sys/net/{family}/conf/{link}/{option}");
         let ensure = || -> Result<Applied> {
             if fs::read_to_string(&path).doing(|| format!("reading {path}"))?.trim() == value {
                 return Ok(Applied::Already);
@@ -228,7 +223,10 @@ impl Kernel {
             fs::write(&path, value).doing(|| format!("writing {path}"))?;
             Ok(Applied::Changed)
         };
-        Ok(self.task_ns.within(ensure)?)
+        Ok(match side {
+            Side::Instance => ensure()?,
+            Side::Task => self.task_ns.within(ensure)?,
+        })
     }
 
     /// Waits until frames flow over a link. Nothing is subscribed to where they do already.

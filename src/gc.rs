@@ -1,13 +1,15 @@
 //! The broom: what tasks left that ended without `poststop`, as after a failed start under crun or
-//! podman. The kernel has sent their ENIs home by then, and deleted their veths.
+//! podman. The kernel has sent their ENIs home by then, and deleted their veths. And what others swept
+//! away: our nftables rules, where somebody flushed them all.
 
 use crate::{
     config::Config,
     error::Result,
+    host,
     instance::{Instance, strays},
 };
 
-/// Restores stray ENIs and forgets tasks that are gone. Gives a line for each thing done.
+/// Restores stray ENIs, forgets tasks that are gone, and puts the instance's rules back. Gives a line for each thing done.
 ///
 /// # Errors
 /// Something could not be restored; the rest was.
@@ -23,6 +25,10 @@ pub async fn collect(config: &Config) -> Result<Vec<String>> {
     let forgotten = instance.forget_neighbours().await?;
     if forgotten > 0 {
         done.push(format!("{forgotten} neighbour entries of tasks that are gone are deleted"));
+    }
+    match host::repair(config).await {
+        Ok(repaired) => done.extend(repaired),
+        Err(error) => failed = failed.or(Some(error)),
     }
     for line in &done {
         log::info!("gc: {line}");

@@ -5,13 +5,12 @@ use crate::{
     config::Credentials,
     eni,
     error::{Doing, Result},
-    lease::Lease,
     link::Link,
     netlink::{KernelError, Netlink},
     netns::Netns,
     tag::Tag,
 };
-use std::net::IpAddr;
+use nix::net::if_::if_nametoindex;
 
 /// The instance that this hook runs on.
 #[derive(Debug)]
@@ -41,6 +40,14 @@ impl<'a> Instance<'a> {
         self.netlink.links().await.doing(|| "listing the instance's links")
     }
 
+    /// Its links that belong to no bridge or bond: all but other tasks'.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn free_links(&self) -> Result<Vec<Link>> {
+        self.netlink.free_links().await.doing(|| "listing the instance's links")
+    }
+
     /// Makes an ENI that is at home what it was, and deletes what is left of a branch. Says what came
     /// of it.
     ///
@@ -68,7 +75,8 @@ impl<'a> Instance<'a> {
     }
 
     /// Deletes the bridge's neighbour entries whose tasks are gone; gives their number. A veth is
-    /// there before its entry, so an entry seen now whose veth is not there afterwards is nobody's.
+    /// there before its entry, so an entry seen now whose veth is not there afterwards is nobody's;
+    /// if another task takes its lease in this very moment, that one gets the entry back.
     ///
     /// # Errors
     /// The kernel's.
@@ -83,21 +91,19 @@ impl<'a> Instance<'a> {
 
     async fn try_forget_neighbours(&self) -> Result<usize, KernelError> {
         let bridge = self.netlink.index(&self.credentials.bridge).await?;
-        let neighbours = self.netlink.permanent_neighbours(bridge).await?;
-        let links = self.netlink.links().await?;
-        let alive: Vec<IpAddr> = links
-            .iter()
-            .filter_map(|link| Lease::of_link(&link.name))
-            .flat_map(|lease| self.credentials.addresses(lease))
-            .collect();
         let mut forgotten = 0;
-        for address in neighbours {
-            if !self.credentials.holds(address) || alive.contains(&address) {
+        for address in self.netlink.permanent_neighbours(bridge).await? {
+            let Some(lease) = self.credentials.lease_of(address) else { continue };
+            let is_held = || if_nametoindex(lease.link_name().as_str()).is_ok();
+            if is_held() {
                 continue;
             }
             match self.netlink.delete_neighbour(bridge, address).await {
                 Err(error) if !error.is_absent() => return Err(error),
                 _ => forgotten += 1,
+            }
+            if is_held() {
+                self.netlink.add_neighbour(bridge, address, lease.mac(), true).await?;
             }
         }
         Ok(forgotten)

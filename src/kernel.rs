@@ -4,12 +4,14 @@ use crate::{
     eni,
     error::{Cause, Doing, Error, Result},
     limits::Limits,
+    link::InterfaceName,
     netlink::{Answer, LinkChange, Netlink, Vlan},
     netns::Netns,
+    nft,
     step::{Side, Step},
     tag::Tag,
 };
-use std::time::Duration;
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 /// The two namespaces that a task lives in, and a routing socket in each.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Kernel {
     pub task: Netlink,
     /// How long to wait for one link to be operationally up.
     pub link_up_timeout: Duration,
+    /// The indices of links that were asked for.
+    pub(crate) indices: RefCell<BTreeMap<(Side, InterfaceName), u32>>,
 }
 
 /// What applying a step did.
@@ -45,7 +49,19 @@ impl Kernel {
     /// A namespace cannot be entered, or the kernel does not give us a socket.
     pub fn open(instance_ns: Netns, task_ns: Netns, link_up_timeout: Duration) -> Result<Self> {
         let (instance, task) = (Netlink::here()?, Netlink::within(&task_ns)?);
-        Ok(Self { instance_ns, instance, task_ns, task, link_up_timeout })
+        let indices = RefCell::default();
+        Ok(Self { instance_ns, instance, task_ns, task, link_up_timeout, indices })
+    }
+
+    /// The index of a link, which is asked for once.
+    pub(crate) async fn index(&self, side: Side, link: &InterfaceName) -> Answer<u32> {
+        let key = (side, link.clone());
+        if let Some(index) = self.indices.borrow().get(&key) {
+            return Ok(*index);
+        }
+        let index = self.side(side).0.index(link).await?;
+        self.indices.borrow_mut().insert(key, index);
+        Ok(index)
     }
 
     /// The socket and the namespace of one side.
@@ -63,6 +79,10 @@ impl Kernel {
     /// The kernel's refusal, or our own.
     pub async fn apply(&self, step: &Step, limits: &Limits) -> Outcome<Applied> {
         match step {
+            Step::InstallRules { ruleset } => {
+                nft::install(ruleset).await?;
+                Ok(Applied::Changed)
+            }
             Step::CreateBridge { bridge, mac, mtu } => self.ensure_bridge(bridge, *mac, *mtu).await,
             Step::SetMac { side, link, mac } => {
                 let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
@@ -106,8 +126,8 @@ impl Kernel {
                 let change = LinkChange { alias: Some(tag.to_string()), ..LinkChange::default() };
                 self.change(Side::Task, link, &change).await
             }
-            Step::SetIpv6Option { link, option, value } => {
-                self.ensure_ipv6_option(link, option, value)
+            Step::SetOption { side, family, link, option, value } => {
+                self.ensure_option(*side, family, link, option, value)
             }
             Step::AddAddress { side, link, address, subnet_route } => {
                 self.ensure_address(*side, link, *address, *subnet_route).await
@@ -142,15 +162,15 @@ impl Kernel {
                 gone(self.delete_neighbour(*side, link, *address).await)
             }
             Step::SetUp { side: side @ Side::Task, link } => {
-                let (netlink, _) = self.side(*side);
-                match netlink.link(link).await? {
-                    Some(link) => gone(netlink.change_link(link.index, &switched(false)).await),
-                    None => Ok(()),
+                match self.change(*side, link, &switched(false)).await {
+                    Err(_) if self.task.link(link).await?.is_none() => Ok(()),
+                    changed => changed.map(|_| ()),
                 }
             }
             // The bridge is the instance's, not the task's, and others may use it by now. The rest
             // are properties of a link and go away with it.
-            Step::CreateBridge { .. }
+            Step::InstallRules { .. }
+            | Step::CreateBridge { .. }
             | Step::SetMac { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
@@ -158,7 +178,7 @@ impl Kernel {
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }
             | Step::Label { .. }
-            | Step::SetIpv6Option { .. }
+            | Step::SetOption { .. }
             | Step::AwaitRunning { .. } => Ok(()),
         }
     }

@@ -58,9 +58,31 @@ impl Lease {
         gateway: Ipv4Addr,
         id: &str,
     ) -> impl Iterator<Item = Self> {
+        Self::once_around(subnet, gateway, fnv1a(id))
+    }
+
+    /// Every address that any task may hold.
+    pub fn all(subnet: Ipv4Network, gateway: Ipv4Addr) -> impl Iterator<Item = Self> {
+        Self::once_around(subnet, gateway, 0)
+    }
+
+    /// What the names of all veths of a subnet start with: the hexadecimal digits that all its
+    /// addresses have in common.
+    #[must_use]
+    pub fn common_prefix(subnet: Ipv4Network) -> String {
+        let name = Self(subnet.network()).link_name();
+        let digits = usize::from(subnet.prefix() / 4);
+        name.as_str()[..PREFIX.len() + digits].to_owned()
+    }
+
+    fn once_around(
+        subnet: Ipv4Network,
+        gateway: Ipv4Addr,
+        start: u64,
+    ) -> impl Iterator<Item = Self> {
         let (first, last) = (u32::from(subnet.network()), u32::from(subnet.broadcast()));
         let hosts = u64::from(last - first).saturating_sub(1).max(1);
-        let start = fnv1a(id) % hosts;
+        let start = start % hosts;
         (0..hosts)
             .map(move |step| first + 1 + u32::try_from((start + step) % hosts).unwrap_or(0))
             .map(|address| Self(address.into()))
@@ -118,6 +140,22 @@ mod tests {
         assert_eq!(got.iter().collect::<HashSet<_>>().len(), 1021);
         assert_eq!(got, all("169.254.172.0/22", "169.254.172.1", "abc"));
         assert_ne!(got[0], all("169.254.172.0/22", "169.254.172.1", "abd")[0]);
+    }
+
+    #[test]
+    fn the_names_of_a_subnet_have_a_beginning_in_common() {
+        for (subnet, prefix) in [
+            ("169.254.172.0/22", "ecsa9fea"),
+            ("10.0.0.0/8", "ecs0a"),
+            ("10.128.0.0/9", "ecs0a"),
+            ("10.9.9.8/30", "ecs0a09090"),
+        ] {
+            let subnet: Ipv4Network = subnet.parse().expect("a subnet");
+            assert_eq!(Lease::common_prefix(subnet), prefix);
+        }
+        let subnet = "10.9.9.0/29".parse().expect("a subnet");
+        let all: Vec<_> = Lease::all(subnet, "10.9.9.1".parse().expect("one")).collect();
+        assert_eq!(all.len(), 5);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod eni;
 mod ensure;
 pub mod error;
 pub mod gc;
+pub mod host;
 pub mod instance;
 pub mod kernel;
 pub mod lease;
@@ -41,9 +42,12 @@ pub mod link;
 pub mod logging;
 pub mod netlink;
 pub mod netns;
+pub mod nft;
 pub mod oci;
 pub mod plan;
+mod privileges;
 pub mod rule;
+pub mod ruleset;
 pub mod setup;
 pub mod snapshot;
 pub mod step;
@@ -65,11 +69,11 @@ use teardown::Told;
 /// # Errors
 /// It could not be done. At `prestart`, what was done has been undone then.
 pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
-    if cli.command == Command::Gc {
-        return collect_garbage(cli, &Config::load(cli.config.as_deref())?);
+    if !cli.command.is_stage() {
+        return administer(cli, &Config::load(cli.config.as_deref())?);
     }
     let container = Container::read(stdin)?;
-    let work = || match Config::load(cli.config.as_deref()) {
+    let stage = || match Config::load(cli.config.as_deref()) {
         Err(_) if !could_be_ours(&container) => Ok(()),
         Err(error) => {
             logging::open(Config::default().log, cli.log_level);
@@ -78,7 +82,7 @@ pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
         Ok(config) if cli.command == Command::Poststop => poststop(cli, &container, &config),
         Ok(config) => prestart(cli, &container, &config),
     };
-    work().doing(|| format!("container {}", container.id))
+    stage().doing(|| format!("container {}", container.id))
 }
 
 fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
@@ -88,7 +92,7 @@ fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     }
     logging::open(config.log, cli.log_level);
     let task = Task::from_annotations(&known.annotations, &config.eni)?;
-    block_on(setup::set_up(container, &task, config))
+    work(setup::set_up(container, &task, config))
 }
 
 /// What the annotations say of the ENI hardly matters here: the kernel knows better. Only if they
@@ -103,14 +107,20 @@ fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
         Told::Nothing
     };
     logging::open(config.log, cli.log_level);
-    block_on(teardown::tear_down(container, told, config))
+    work(teardown::tear_down(container, told, config))
 }
 
-fn collect_garbage(cli: &Cli, config: &Config) -> Result<()> {
+/// What an operator asks for, and not a runtime: says what it did.
+fn administer(cli: &Cli, config: &Config) -> Result<()> {
     logging::open(config.log, cli.log_level);
-    let mut lines = block_on(gc::collect(config))?;
+    let mut lines = match cli.command {
+        Command::HostSetup { print: true } => vec![host::rules(config)],
+        Command::HostSetup { print: false } => work(host::set_up(config))?,
+        Command::HostTeardown => work(host::tear_down(config))?,
+        _ => work(gc::collect(config))?,
+    };
     if lines.is_empty() {
-        lines.push("nothing to restore".to_owned());
+        lines.push("nothing to do".to_owned());
     }
     writeln!(std::io::stdout(), "{}", lines.join("\n")).doing(|| "writing to stdout")
 }
@@ -129,8 +139,11 @@ fn could_be_ours(container: &Container) -> bool {
     }
 }
 
-/// Runs `work` on this one thread.
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Does `work` on this one thread, with no more privileges than it needs.
+fn work<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    if let Err(error) = privileges::drop_unneeded() {
+        log::warn!("going on with all privileges: {}", error.line());
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

@@ -3,7 +3,7 @@
 //!
 //! The order is the design:
 //!
-//! 1. The bridge, then the veth: taking the lease is the step that can lose a race, so it comes
+//! 1. The instance's rules and the bridge, then the veth: taking the lease is the step that can lose a race, so it comes
 //!    before anything that would have to be undone. From here on the instance shows whose the ENI
 //!    is, so whatever happens later can be healed from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
@@ -13,14 +13,17 @@
 mod branch;
 mod credentials;
 mod eni;
+mod host;
 
 pub use eni::{absent, held};
+pub use host::host;
 
 use crate::{
     config::Credentials,
-    error::{Error, Result, refuse},
+    error::{Doing, Error, Result, refuse},
     lease::Lease,
     link::InterfaceName,
+    ruleset::Ruleset,
     snapshot::Snapshot,
     step::{Side, Step},
     tag::Tag,
@@ -40,6 +43,8 @@ pub struct Request<'a> {
     pub task: &'a Task,
     /// The host's side of the credential path.
     pub credentials: &'a Credentials,
+    /// The instance's nftables rules.
+    pub ruleset: &'a Ruleset,
 }
 
 /// What will be done.
@@ -58,7 +63,7 @@ pub struct Plan {
 /// # Errors
 /// [`Error::Refused`] if it must not or cannot be done; the ENI being elsewhere is such a case.
 pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
-    let Request { task, container, netns, credentials } = *request;
+    let Request { task, container, netns, credentials, ruleset } = *request;
     if task.has_ipv6() && !snapshot.has_ipv6 {
         return refuse("the task has IPv6 addresses, but this kernel has no IPv6");
     }
@@ -82,17 +87,15 @@ pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
     let whereabouts = snapshot.locate(task, netns)?;
     let (tag, arrival) = eni::arrival(request, snapshot, own.as_ref(), &whereabouts)?;
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &tag)?;
-    let (bridge_mac, bridge) = credentials::bridge(credentials, snapshot)?;
-
-    let mut steps = bridge;
+    let (bridge_mac, mut steps) = host(ruleset, credentials, snapshot)?;
     steps.extend(credentials::port(credentials, lease, &tag, own.as_ref()));
-    steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot));
+    steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
     if task.block_metadata {
         steps.extend(credentials::blackholes(snapshot.has_ipv6));
     }
     steps.extend(arrival);
     if !task.stay_down {
-        steps.extend(eni::configuration(task, snapshot, speaks_ipv6));
+        steps.extend(eni::configuration(task, snapshot, speaks_ipv6)?);
     }
     steps.extend(waits(task, credentials, lease));
     Ok(Plan { lease, tag, steps })
@@ -130,6 +133,7 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
         .instance
         .iter()
         .filter_map(|link| Lease::of_link(&link.name))
+        .chain(snapshot.taken.iter().copied())
         .filter(|lease| subnet.contains(lease.address()))
         .collect();
     Lease::candidates(subnet, gateway, request.container)
@@ -141,6 +145,19 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
                 held.len()
             ))
         })
+}
+
+/// The step that gives an address to a link which has not got it.
+fn address(
+    side: Side,
+    link: &InterfaceName,
+    address: IpNetwork,
+    subnet_route: bool,
+    snapshot: &Snapshot,
+) -> Result<Option<Step>> {
+    let step = Step::AddAddress { side, link: link.clone(), address, subnet_route };
+    let there = snapshot.has_address(side, link, address).doing(|| step.to_string())?;
+    Ok((!there).then_some(step))
 }
 
 /// A first packet sent before its link is up is lost, and costs the application a second.
@@ -157,7 +174,7 @@ fn waits(task: &Task, credentials: &Credentials, lease: Lease) -> Vec<Step> {
 }
 
 fn ipv6_option(link: &InterfaceName, option: &'static str, value: &'static str) -> Step {
-    Step::SetIpv6Option { link: link.clone(), option, value }
+    Step::SetOption { side: Side::Task, family: "ipv6", link: link.clone(), option, value }
 }
 
 fn credential_name() -> InterfaceName {

@@ -1,21 +1,27 @@
 //! The way in: `prestart` and `createRuntime`.
 
 use crate::{
-    config::Config,
+    config::{Config, Credentials},
     error::{Doing, Error, Result, refuse},
+    host,
     kernel::Kernel,
+    lease::Lease,
     limits::Limits,
+    link::Link,
     netlink::Monitor,
     netns::{self, Netns},
     oci::Container,
     plan::{self, Plan, Request},
+    ruleset::Ruleset,
     snapshot::{Snapshot, Whereabouts},
     tag::short_id,
     task::Task,
     transact::transact,
 };
 use ipnetwork::IpNetwork;
+use nix::net::if_::if_nametoindex;
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -35,7 +41,9 @@ pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Resu
     let kernel = open(container, config)?;
     let id = short_id(&container.id);
     let netns = kernel.task_ns.inode();
-    let request = Request { container: &id, netns, task, credentials: &config.credentials };
+    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let credentials = &config.credentials;
+    let request = Request { container: &id, netns, task, credentials, ruleset: &ruleset };
     let (plan, timings) = loop {
         let snapshot = look_for_eni(&request, &kernel, &limits, attached_by).await?;
         let plan = plan::plan(&request, &snapshot)?;
@@ -95,24 +103,76 @@ fn refuse_shared(instance: &Netns, task: u64) -> Result<()> {
     ))
 }
 
-/// Looks at both namespaces.
+/// Looks at both namespaces, but not at what belongs to the instance's bridges and bonds, which may
+/// be a thousand tasks: of those, only at the ports of this one.
 ///
 /// # Errors
 /// The kernel's.
-pub async fn look(kernel: &Kernel) -> Result<Snapshot> {
-    let doing = || "looking at the instance";
-    let rules = kernel.instance.rules().await.doing(doing)?;
+pub async fn look(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
+    let free = kernel.instance.free_links().await.doing(|| "looking at the instance")?;
+    let mut snapshot = look_around(kernel, ruleset, free).await?;
+    for link in snapshot.inside.iter().filter(|link| link.is_veth()) {
+        let Some(index) = link.peer else { continue };
+        let port = kernel.instance.link_at(index).await.doing(|| "looking at the instance")?;
+        snapshot.instance.extend(port.filter(|port| Lease::of_link(&port.name).is_some()));
+    }
+    Ok(snapshot)
+}
+
+/// Looks at all that there is.
+async fn look_at_all(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
+    let links = kernel.instance.links().await.doing(|| "looking at the instance")?;
+    look_around(kernel, ruleset, links).await
+}
+
+async fn look_around(kernel: &Kernel, ruleset: &Ruleset, links: Vec<Link>) -> Result<Snapshot> {
+    let (instance, doing) = (&kernel.instance, || "looking at the instance");
+    let rules = instance.rules().await.doing(doing)?;
+    let bridge = links.iter().find(|link| link.name == ruleset.bridge().as_str());
     // A dump of all addresses for the rare host with rules that could be about one of them.
     let some = rules.iter().any(|rule| rule.from.is_some() || rule.to.is_some());
-    let addresses = if some { kernel.instance.all_addresses().await } else { Ok(Vec::new()) };
+    let addresses = match bridge {
+        _ if some => instance.all_addresses().await.doing(doing)?,
+        Some(bridge) => instance.addresses(bridge.index).await.doing(doing)?,
+        None => Vec::new(),
+    };
+    let inside = kernel.task.links().await.doing(|| "looking at the task")?;
+    let is_fresh = inside.iter().all(|link| link.loopback);
+    let inside_addresses =
+        if is_fresh { Ok(Vec::new()) } else { kernel.task.all_addresses().await };
     Ok(Snapshot {
-        instance: kernel.instance.links().await.doing(doing)?,
-        uplinks: kernel.instance.uplinks().await.doing(doing)?,
+        uplinks: instance.uplinks().await.doing(doing)?,
+        instance: links,
+        taken: BTreeSet::new(),
         rules,
-        addresses: addresses.doing(doing)?,
+        addresses,
+        has_rules: host::has_rules(ruleset),
         has_ipv6: Path::new(IPV6_PROOF).exists(),
-        inside: kernel.task.links().await.doing(|| "looking at the task")?,
+        inside,
+        inside_addresses: inside_addresses.doing(|| "looking at the task")?,
     })
+}
+
+/// Looks at what this task's plan depends on: mostly, its ENI is at home and nothing is in its way.
+async fn look_for(request: &Request<'_>, kernel: &Kernel) -> Result<Snapshot> {
+    let mut snapshot = look(kernel, request.ruleset).await?;
+    if !settles(request.task, &snapshot) {
+        return look_at_all(kernel, request.ruleset).await;
+    }
+    let Credentials { subnet, gateway, .. } = *request.credentials;
+    let candidates = Lease::candidates(subnet, gateway, request.container);
+    // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
+    let is_taken = |lease: &Lease| if_nametoindex(lease.link_name().as_str()).is_ok();
+    snapshot.taken = candidates.take_while(is_taken).collect();
+    Ok(snapshot)
+}
+
+/// Whether what belongs to bridges and bonds does not matter: the ENI is not in another task's hands,
+/// nor enslaved, and cannot be the trunk of other tasks' branches, which would be up.
+fn settles(task: &Task, snapshot: &Snapshot) -> bool {
+    let home = snapshot.instance.iter().find(|link| link.is(task.mac));
+    let inside = || snapshot.inside.iter().any(|link| link.is(task.mac));
+    task.branch.is_none() && home.map_or_else(inside, |link| !link.up)
 }
 
 /// Looks until the ENI is there: it may not be attached yet, or be on its way home from a namespace
@@ -123,14 +183,14 @@ async fn look_for_eni(
     limits: &Limits,
     until: Instant,
 ) -> Result<Snapshot> {
-    let mut snapshot = look(kernel).await?;
+    let mut snapshot = look_for(request, kernel).await?;
     if is_here(request, &snapshot)? {
         return Ok(snapshot);
     }
     log::debug!("waiting for ENI {} to be attached", request.task.mac);
     let mut monitor = Monitor::within(&kernel.instance_ns)?;
     loop {
-        snapshot = look(kernel).await?;
+        snapshot = look_for(request, kernel).await?;
         if is_here(request, &snapshot)? {
             return Ok(snapshot);
         }

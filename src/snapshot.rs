@@ -5,29 +5,37 @@ use crate::{
     branch::Branch,
     error::{Result, refuse},
     lease::Lease,
-    link::{Link, Mac},
+    link::{InterfaceName, Link, Mac},
     rule::Rule,
+    step::Side,
     tag::Tag,
     task::{CREDENTIAL_INTERFACE, Task},
 };
 use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
 
 /// The links of both namespaces, and what else decides.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The instance's links.
+    /// The instance's links. Of those that belong to a bridge or a bond perhaps only the task's own.
     pub instance: Vec<Link>,
+    /// Leases that are taken by links that need not be among these.
+    pub taken: BTreeSet<Lease>,
     /// The indices of the instance's links that carry its best default routes.
     pub uplinks: Vec<u32>,
     /// The instance's policy routing rules.
     pub rules: Vec<Rule>,
-    /// The addresses of the instance's links, by index; looked up only where a rule could be about
-    /// one of them.
+    /// The addresses of the instance's links, by index: those of the bridge, and the others only
+    /// where a rule could be about one of them.
     pub addresses: Vec<(u32, IpNetwork)>,
+    /// Whether the instance's nftables rules are there.
+    pub has_rules: bool,
     /// Whether the kernel has IPv6.
     pub has_ipv6: bool,
     /// The task's links.
     pub inside: Vec<Link>,
+    /// Their addresses, by index.
+    pub inside_addresses: Vec<(u32, IpNetwork)>,
 }
 
 /// Where a task's ENI is.
@@ -74,6 +82,31 @@ impl Snapshot {
     #[must_use]
     pub fn in_task(&self, name: &str) -> Option<&Link> {
         self.inside.iter().find(|link| link.name == name)
+    }
+
+    /// Whether a link has an address. None has where there is no such link.
+    ///
+    /// # Errors
+    /// It has the address with another prefix.
+    pub fn has_address(
+        &self,
+        side: Side,
+        link: &InterfaceName,
+        address: IpNetwork,
+    ) -> Result<bool> {
+        let (link, addresses) = match side {
+            Side::Instance => (self.on_instance(link.as_str()), &self.addresses),
+            Side::Task => (self.in_task(link.as_str()), &self.inside_addresses),
+        };
+        let Some(link) = link else {
+            return Ok(false);
+        };
+        let mut own = addresses.iter().filter(|(of, _)| *of == link.index);
+        match own.find(|(_, other)| other.ip() == address.ip()) {
+            None => Ok(false),
+            Some((_, other)) if *other == address => Ok(true),
+            Some((_, other)) => refuse(format!("{} has it as {other}", link.name)),
+        }
     }
 
     /// The veth that an earlier call for the same container and namespace made.

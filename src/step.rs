@@ -8,13 +8,14 @@ use crate::{
     lease::Lease,
     link::{InterfaceName, Mac},
     rule::Rule,
+    ruleset::Ruleset,
     tag::Tag,
 };
 use ipnetwork::IpNetwork;
 use std::{fmt, net::IpAddr};
 
 /// Which namespace a step works in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The instance's own namespace.
     Instance,
@@ -53,6 +54,11 @@ pub enum Route {
 /// One change. See [`crate::plan`] for the order in which they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Install the instance's nftables rules. Never undone: they are for all tasks.
+    InstallRules {
+        /// The rules.
+        ruleset: Ruleset,
+    },
     /// Create the bridge, up, with its MAC address from the start. Never undone: it belongs to the
     /// instance, and another task may have joined it in the meantime.
     CreateBridge {
@@ -145,12 +151,15 @@ pub enum Step {
         /// The label.
         tag: Tag,
     },
-    /// Set an IPv6 option of an interface of the task. Goes away with the interface, so there is
-    /// nothing to undo.
-    SetIpv6Option {
+    /// Set an option of an interface. Goes away with the interface, so there is nothing to undo.
+    SetOption {
+        /// Where.
+        side: Side,
+        /// `ipv4` or `ipv6`.
+        family: &'static str,
         /// The interface.
         link: InterfaceName,
-        /// The file below `/proc/sys/net/ipv6/conf/<link>/`.
+        /// The file below `/proc/sys/net/<family>/conf/<link>/`.
         option: &'static str,
         /// What it shall hold.
         value: &'static str,
@@ -203,6 +212,7 @@ impl Step {
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
+            Self::InstallRules { .. } => "rules",
             Self::CreateBridge { .. } => "bridge",
             Self::SetMac { .. } => "mac",
             Self::CreateVeth { .. } => "veth",
@@ -213,7 +223,7 @@ impl Step {
             Self::DeleteLeftover { .. } => "leftover",
             Self::CreateBranch { .. } => "branch",
             Self::Label { .. } => "label",
-            Self::SetIpv6Option { option, .. } => option,
+            Self::SetOption { option, .. } => option,
             Self::AddAddress { .. } => "address",
             Self::AddRoute { .. } => "route",
             Self::AddNeighbour { .. } => "neighbour",
@@ -226,6 +236,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::InstallRules { .. } => f.write_str("installing nftables rules on the instance"),
             Self::CreateBridge { bridge, mac, mtu } => {
                 write!(f, "creating bridge {bridge} with {mac}, mtu {mtu}")
             }
@@ -257,8 +268,8 @@ impl fmt::Display for Step {
                 write!(f, "creating branch ENI {mac}, {branch}, in the task as {inside}, mtu {mtu}")
             }
             Self::Label { link, .. } => write!(f, "labelling {link} in the task"),
-            Self::SetIpv6Option { link, option, value } => {
-                write!(f, "setting {option} of {link} in the task to {value}")
+            Self::SetOption { side, link, option, value, .. } => {
+                write!(f, "setting {option} of {link} {side} to {value}")
             }
             Self::AddAddress { side, link, address, .. } => {
                 write!(f, "adding {address} to {link} {side}")

@@ -6,10 +6,11 @@
 //! whose it was.
 
 use crate::{
-    config::Config,
+    config::{Config, Credentials},
     eni,
     error::{Doing, Result, refuse},
     instance::{Instance, strays},
+    lease::Lease,
     limits::Limits,
     link::{Link, Mac},
     netlink::{Monitor, Netlink},
@@ -18,7 +19,10 @@ use crate::{
     snapshot::tagged_veths,
     tag::{Tag, short_id},
 };
-use std::time::{Duration, Instant};
+use std::{
+    slice,
+    time::{Duration, Instant},
+};
 
 /// What the runtime told us about the container at `poststop`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +46,11 @@ pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Re
         patience: Duration::from_secs(config.eni.return_timeout_seconds),
     };
     let mut outcomes = Vec::new();
-    let links = teardown.instance.links().await?;
-    for (veth, _, tag) in tagged_veths(&links).filter(|(_, _, tag)| tag.container == id) {
-        outcomes.push(teardown.task(veth, &tag).await);
+    for (veth, tag) in teardown.veths(&id).await? {
+        outcomes.push(teardown.task(&veth, &tag).await);
     }
     // What is still labelled as this container's came home without a veth to tell of it.
-    let links = teardown.instance.links().await?;
+    let links = teardown.instance.free_links().await?;
     for (link, tag) in strays(&links).filter(|(_, tag)| tag.container == id) {
         outcomes.push(teardown.instance.restore(Some(link), &tag).await);
     }
@@ -55,7 +58,7 @@ pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Re
         && outcomes.is_empty()
     {
         match links.iter().find(|link| link.is(mac)) {
-            None => outcomes.extend(teardown.search(mac, &links, &id).await.transpose()),
+            None => outcomes.extend(teardown.search(mac, &id).await.transpose()),
             // The task wiped its label, but the hardware knows better.
             Some(link) if link.mac != Some(mac) => {
                 if let Some(home) = hidden(link, mac, &id, 0) {
@@ -102,6 +105,10 @@ fn report(
     Err(first)
 }
 
+/// How many addresses are looked at before all links are: what a look at one costs, times this, is a
+/// fraction of what a look at a thousand costs.
+const TRIES: usize = 64;
+
 struct Teardown<'a> {
     instance: Instance<'a>,
     limits: Limits,
@@ -109,6 +116,28 @@ struct Teardown<'a> {
 }
 
 impl Teardown<'_> {
+    /// The container's veths: nearly always one, at the first address that it would try.
+    async fn veths(&self, id: &str) -> Result<Vec<(Link, Tag)>> {
+        let Credentials { subnet, gateway, .. } = *self.instance.credentials;
+        for lease in Lease::candidates(subnet, gateway, id).take(TRIES) {
+            let link = self.instance.netlink.link(&lease.link_name()).await;
+            let Some(link) = link.doing(|| format!("looking for {}", lease.link_name()))? else {
+                break;
+            };
+            let own = tagged_veths(slice::from_ref(&link)).next().map(|(_, _, tag)| tag);
+            if let Some(tag) = own.filter(|tag| tag.container == id) {
+                return Ok(vec![(link, tag)]);
+            }
+        }
+        // Or its ENI has come home, and the veth is gone with the namespace.
+        if strays(&self.instance.free_links().await?).any(|(_, tag)| tag.container == id) {
+            return Ok(Vec::new());
+        }
+        let links = self.instance.links().await?;
+        let own = tagged_veths(&links).filter(|(_, _, tag)| tag.container == id);
+        Ok(own.map(|(link, _, tag)| (link.clone(), tag)).collect())
+    }
+
     /// Takes down what belongs to one veth.
     async fn task(&self, veth: &Link, tag: &Tag) -> Result<String> {
         // First the ENI: if it cannot be brought home, the veth must stay to tell of it.
@@ -124,13 +153,13 @@ impl Teardown<'_> {
     /// Brings the ENI home: it is there, or somebody keeps its namespace, or the kernel sends it.
     async fn eni(&self, veth: &Link, tag: &Tag) -> Result<String> {
         let at_home =
-            async || self.instance.links().await.map(|links| eni::find(&links, tag).cloned());
+            async || self.instance.free_links().await.map(|links| eni::find(&links, tag).cloned());
         if at_home().await?.is_none() {
-            let keepers = netns::kept()?.remove(&tag.netns);
-            let task = keepers.as_ref().and_then(|keepers| keepers.open(tag.netns));
-            match (keepers, task) {
-                (Some(keepers), Some(task)) => self.fetch(&keepers, &task, tag).await?,
-                _ => self.await_home(veth, tag).await?,
+            let keepers = netns::kept()?.remove(&tag.netns).unwrap_or_default();
+            if let Some(task) = keepers.open(tag.netns) {
+                self.fetch(&keepers, &task, tag).await?;
+            } else {
+                self.await_home(veth, tag).await?;
             }
         }
         self.instance.restore(at_home().await?.as_ref(), tag).await
@@ -155,9 +184,10 @@ impl Teardown<'_> {
         let mut monitor = Monitor::within(&self.instance.netns)?;
         let until = Instant::now() + self.patience;
         loop {
-            let links = self.instance.links().await?;
-            if eni::find(&links, tag).is_some() || !links.iter().any(|link| link.name == veth.name)
-            {
+            let witness = self.instance.netlink.link_at(veth.index).await;
+            let witness = witness.doing(|| format!("looking for {}", veth.name))?;
+            let links = self.instance.free_links().await?;
+            if eni::find(&links, tag).is_some() || witness.is_none() {
                 return Ok(());
             }
             if !self.limits.change(&mut monitor, until).await? {
@@ -172,8 +202,9 @@ impl Teardown<'_> {
 
     /// Looks for an ENI that is neither at home nor told of by a veth: a task that may can delete
     /// its end of the veth, and so ours. Only in namespaces that are not known to be another task's.
-    async fn search(&self, mac: Mac, links: &[Link], id: &str) -> Result<Option<String>> {
-        let others: Vec<u64> = tagged_veths(links).map(|(_, _, tag)| tag.netns).collect();
+    async fn search(&self, mac: Mac, id: &str) -> Result<Option<String>> {
+        let links = self.instance.links().await?;
+        let others: Vec<u64> = tagged_veths(&links).map(|(_, _, tag)| tag.netns).collect();
         for (inode, keepers) in netns::kept()? {
             if inode == self.instance.netns.inode() || others.contains(&inode) {
                 continue;

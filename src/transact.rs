@@ -21,6 +21,7 @@ pub struct Timings(Vec<(&'static str, Duration)>);
 /// # Errors
 /// What the step failed with; [`Error::NotUndone`] if something could not be undone either.
 pub async fn transact(steps: &[Step], kernel: &Kernel, limits: &Limits) -> Result<Timings> {
+    kernel.indices.borrow_mut().clear();
     let mut changed = Vec::new();
     let mut timings = Timings::default();
     for step in steps {

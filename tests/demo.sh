@@ -120,7 +120,6 @@ on $instance ip addr add 10.0.9.2/24 dev eth0
 on $instance ip link set eth0 up
 on $instance ip route add default via 10.0.9.1
 until on $instance ip link show eth0 | grep -q 'state UP'; do sleep 0.01; done
-on $instance ip addr add 169.254.170.2/32 dev lo
 on $router ip addr add 169.254.169.254/32 dev lo
 show on $instance ip -brief link
 
@@ -129,7 +128,7 @@ echo '{"RoleArn":"arn:aws:iam::123456789012:role/task","AccessKeyId":"ASIAEXAMPL
 echo 'hello from the VPC' >"$work/vpc/index.html"
 echo 'instance identity' >"$work/metadata/index.html"
 echo 'hello from the application next door' >"$work/rootfs/www/index.html"
-on $instance busybox httpd -p 169.254.170.2:80 -h "$work/credentials"
+on $instance busybox httpd -p 127.0.0.1:51679 -h "$work/credentials"
 on $router busybox httpd -p 10.0.0.1:80 -h "$work/vpc"
 on $router busybox httpd -p 169.254.169.254:80 -h "$work/metadata"
 claim "the instance itself reaches its metadata service" \

@@ -14,6 +14,7 @@ bridge iproute2 iproute
 nsenter util-linux util-linux
 busybox busybox-static busybox
 runc runc runc
+nft nftables nftables
 strace strace strace
 /usr/bin/time time time'
 

@@ -16,7 +16,7 @@ fn the_shipped_file_shows_every_default() {
         table.values().map(|v| v.as_table().map_or(1, toml::Table::len)).sum()
     };
     let table: toml::Table = shown.parse().expect("TOML");
-    assert_eq!(keys(&table), 1 + 2 + 4 + 6 + 2, "a key is not shown, or not counted here");
+    assert_eq!(keys(&table), 1 + 2 + 4 + 6 + 5 + 2, "a key is not shown, or not counted here");
 }
 
 #[test]
@@ -42,6 +42,11 @@ fn values_that_make_no_sense_are_named() {
         ("ipv6-subnet = \"fd00:ec::/120\"", "credentials.ipv6-subnet"),
         ("mtu = 600", "credentials.mtu"),
         ("bridge = \"a/b\"", "not a name"),
+        ("bridge = \"ecs*\"", "credentials.bridge"),
+        ("subnet = \"10.0.0.0/16\"\ngateway = \"10.0.0.1\"", "host.source-checks"),
+        ("[host]\nagent = \"0.0.0.0:51679\"", "host.agent"),
+        ("[host]\nagent = \"127.0.0.1:0\"", "host.agent"),
+        ("[host]\nopen-tcp-ports = [80, 0]", "host.open-tcp-ports"),
     ] {
         let error = Config::parse(&format!("[credentials]\n{text}\n")).expect_err(text);
         assert!(error.line().contains(named), "{}", error.line());

@@ -51,18 +51,19 @@ impl Netlink {
         self.change(RouteNetlinkMessage::DelAddress(address_message(index, address)), 0).await
     }
 
-    /// The addresses of a link, but for the IPv6 link-local ones, which the kernel makes itself.
+    /// The addresses of a link, each with its index, but for the IPv6 link-local ones, which the
+    /// kernel makes itself.
     ///
     /// # Errors
     /// The kernel's.
-    pub async fn addresses(&self, index: u32) -> Answer<Vec<IpNetwork>> {
+    pub async fn addresses(&self, index: u32) -> Answer<Vec<(u32, IpNetwork)>> {
         let mut request = AddressMessage::default();
         request.header.index = index;
         let own = self.dump_addresses(request).await?.into_iter();
-        Ok(own.filter(|(of, _)| *of == index).map(|(_, address)| address).collect())
+        Ok(own.filter(|(of, _)| *of == index).collect())
     }
 
-    /// The same of all links, each with the link's index.
+    /// The same of all links.
     ///
     /// # Errors
     /// The kernel's.

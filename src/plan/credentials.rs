@@ -1,9 +1,9 @@
-//! The credential path's part of a plan: the bridge, the veth, and what is out of reach.
+//! The credential path's part of a plan: the veth, and what is out of reach.
 
-use super::{credential_name, ipv6_option};
+use super::{address, credential_name, ipv6_option};
 use crate::{
     config::{Credentials, METADATA_V4, METADATA_V6},
-    error::{Result, refuse},
+    error::Result,
     lease::Lease,
     link::{InterfaceName, Mac},
     snapshot::{OwnVeth, Snapshot},
@@ -12,44 +12,6 @@ use crate::{
 };
 use ipnetwork::{IpNetwork, Ipv6Network};
 use std::net::IpAddr;
-
-/// The bridge's MAC address, and the steps that make it what it must be.
-pub(super) fn bridge(credentials: &Credentials, snapshot: &Snapshot) -> Result<(Mac, Vec<Step>)> {
-    let name = &credentials.bridge;
-    let own = credentials.bridge_mac();
-    let mut steps = Vec::new();
-    let mac = match snapshot.on_instance(name.as_str()) {
-        None => {
-            steps.push(Step::CreateBridge { bridge: name.clone(), mac: own, mtu: credentials.mtu });
-            own
-        }
-        Some(link) if link.kind.as_deref() != Some("bridge") => {
-            return refuse(format!(
-                "{name} on the instance is not a bridge but {}: rename it, or set credentials.bridge",
-                link.kind.as_deref().unwrap_or("a network device")
-            ));
-        }
-        Some(link) => {
-            let mac = link.mac.unwrap_or(own);
-            if mac != own {
-                steps.push(Step::SetMac { side: Side::Instance, link: name.clone(), mac });
-            }
-            if !link.up {
-                steps.push(Step::SetUp { side: Side::Instance, link: name.clone() });
-            }
-            mac
-        }
-    };
-    for gateway in credentials.gateways() {
-        steps.push(Step::AddAddress {
-            side: Side::Instance,
-            link: name.clone(),
-            address: with_subnet(gateway, credentials),
-            subnet_route: true,
-        });
-    }
-    Ok((mac, steps))
-}
 
 /// The instance's end of the task's veth.
 pub(super) fn port(
@@ -91,7 +53,7 @@ pub(super) fn interface(
     lease: Lease,
     bridge_mac: Mac,
     snapshot: &Snapshot,
-) -> Vec<Step> {
+) -> Result<Vec<Step>> {
     let link = credential_name();
     let mut steps = Vec::new();
     let switch_on = |name: InterfaceName, steps: &mut Vec<Step>| {
@@ -103,14 +65,10 @@ pub(super) fn interface(
     if credentials.ipv6_subnet.is_some() {
         steps.push(ipv6_option(&link, "disable_ipv6", "0"));
     }
-    for address in credentials.addresses(lease) {
+    for own in credentials.addresses(lease) {
         // Without the route to the subnet: other tasks are nobody to talk to.
-        steps.push(Step::AddAddress {
-            side: Side::Task,
-            link: link.clone(),
-            address: with_subnet(address, credentials),
-            subnet_route: false,
-        });
+        let own = with_subnet(own, credentials);
+        steps.extend(address(Side::Task, &link, own, false, snapshot)?);
     }
     switch_on(link.clone(), &mut steps);
     for gateway in credentials.gateways() {
@@ -131,7 +89,7 @@ pub(super) fn interface(
             on_link: false,
         },
     });
-    steps
+    Ok(steps)
 }
 
 /// The metadata service out of reach.
@@ -145,7 +103,7 @@ pub(super) fn blackholes(has_ipv6: bool) -> Vec<Step> {
 }
 
 /// An address of the credential path with the prefix of its subnet.
-fn with_subnet(address: IpAddr, credentials: &Credentials) -> IpNetwork {
+pub(super) fn with_subnet(address: IpAddr, credentials: &Credentials) -> IpNetwork {
     let prefix = match address {
         IpAddr::V4(_) => credentials.subnet.prefix(),
         IpAddr::V6(_) => credentials.ipv6_subnet.map_or(128, |subnet: Ipv6Network| subnet.prefix()),

@@ -1,6 +1,6 @@
 //! The ENI's part of a plan: how it comes in, and what it is given inside.
 
-use super::{Request, branch, ipv6_option};
+use super::{Request, address, branch, ipv6_option};
 use crate::{
     error::{Result, refuse},
     link::{InterfaceName, Link, Mac},
@@ -145,7 +145,11 @@ fn wanted_mtu(task: &Task, link: &Link, home: u32) -> Result<Option<u32>> {
 }
 
 /// Addresses and routes of the ENI inside.
-pub(super) fn configuration(task: &Task, snapshot: &Snapshot, speaks_ipv6: bool) -> Vec<Step> {
+pub(super) fn configuration(
+    task: &Task,
+    snapshot: &Snapshot,
+    speaks_ipv6: bool,
+) -> Result<Vec<Step>> {
     let link = &task.interface;
     let mut steps = Vec::new();
     if task.has_ipv6() {
@@ -160,9 +164,8 @@ pub(super) fn configuration(task: &Task, snapshot: &Snapshot, speaks_ipv6: bool)
         let accept = if task.wants_router_advertisements() { "2" } else { "0" };
         steps.push(ipv6_option(link, "accept_ra", accept));
     }
-    for &address in &task.addresses {
-        let link = link.clone();
-        steps.push(Step::AddAddress { side: Side::Task, link, address, subnet_route: true });
+    for &own in &task.addresses {
+        steps.extend(address(Side::Task, link, own, true, snapshot)?);
     }
     if !snapshot.in_task(link.as_str()).is_some_and(|link| link.up) {
         steps.push(Step::SetUp { side: Side::Task, link: link.clone() });
@@ -176,7 +179,7 @@ pub(super) fn configuration(task: &Task, snapshot: &Snapshot, speaks_ipv6: bool)
         };
         steps.push(Step::AddRoute { route });
     }
-    steps
+    Ok(steps)
 }
 
 /// The destination of a default route.

@@ -32,11 +32,14 @@ fn fresh() -> Snapshot {
     let lo = Link { loopback: true, ethernet: false, ..link(1, "lo", "") };
     Snapshot {
         instance: vec![lo.clone(), link(2, "eth0", "02:00:00:00:00:01"), link(3, "eth1", ENI)],
+        taken: BTreeSet::new(),
         uplinks: vec![2],
         rules: Vec::new(),
         addresses: Vec::new(),
+        has_rules: true,
         has_ipv6: true,
         inside: vec![lo],
+        inside_addresses: Vec::new(),
     }
 }
 
@@ -80,7 +83,8 @@ fn task() -> Task {
 
 fn plan_for(task: &Task, snapshot: &Snapshot) -> Result<Plan> {
     let credentials = &Config::default().credentials;
-    plan(&Request { container: "abc", netns: NETNS, task, credentials }, snapshot)
+    let ruleset = &Ruleset::new(credentials, &Config::default().host);
+    plan(&Request { container: "abc", netns: NETNS, task, credentials, ruleset }, snapshot)
 }
 
 fn steps(plan: &Plan) -> Vec<String> {
@@ -97,6 +101,7 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
         [
             "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500".to_owned(),
             "adding 169.254.172.1/22 to ecs-bridge on the instance".to_owned(),
+            "setting route_localnet of ecs-bridge on the instance to 1".to_owned(),
             format!(
                 "creating veth {veth} on ecs-bridge with ecs-eth0 ({mac}, mtu 1500) in the task"
             ),
@@ -126,6 +131,18 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
 }
 
 #[test]
+fn the_instance_has_its_rules_before_it_has_the_bridge() {
+    let plan = plan_for(&task(), &Snapshot { has_rules: false, ..fresh() }).expect("a plan");
+    assert_eq!(
+        steps(&plan)[..2],
+        [
+            "installing nftables rules on the instance",
+            "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500"
+        ]
+    );
+}
+
+#[test]
 fn a_second_plan_creates_moves_and_switches_nothing() {
     let first = plan_for(&task(), &fresh()).expect("a plan");
     let second = plan_for(&task(), &done(&first)).expect("a plan");
@@ -137,7 +154,7 @@ fn a_second_plan_creates_moves_and_switches_nothing() {
                 | Step::AddFdbEntry { .. }
                 | Step::AddNeighbour { .. }
                 | Step::AddRoute { .. }
-                | Step::SetIpv6Option { .. }
+                | Step::SetOption { .. }
                 | Step::AwaitRunning { .. }
         )
     };
@@ -166,11 +183,13 @@ fn a_veth_without_a_label_is_recognised_by_its_far_end() {
 fn the_lease_is_the_first_that_nobody_holds() {
     let credentials = Config::default().credentials;
     let order: Vec<Lease> =
-        Lease::candidates(credentials.subnet, credentials.gateway, "abc").take(2).collect();
+        Lease::candidates(credentials.subnet, credentials.gateway, "abc").take(3).collect();
     let mut snapshot = fresh();
     assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[0]);
     snapshot.instance.push(link(7, order[0].link_name().as_str(), "de:ad:00:00:00:02"));
     assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[1]);
+    snapshot.taken.extend([order[0], order[1]]);
+    assert_eq!(plan_for(&task(), &snapshot).expect("a plan").lease, order[2]);
 }
 
 #[test]

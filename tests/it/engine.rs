@@ -125,8 +125,7 @@ fn a_task_of_three_containers_under_runc() {
     );
     for stage in ["prestart", "createRuntime"] {
         let instance = Instance::new();
-        instance.netns.ip("addr add 169.254.170.2/32 dev lo");
-        let _credentials = Server::start(&instance.netns, "169.254.170.2:80", "credentials");
+        let _credentials = Server::agent(&instance.netns, "credentials");
         let _vpc = Server::start(&instance.router, "10.0.0.1:80", "vpc");
         let mut runc = Runc::new(&instance.netns);
         let (pause, web, app) = (unique("pause"), unique("web"), unique("app"));

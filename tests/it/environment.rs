@@ -66,6 +66,8 @@ fn count(trace: &[String], parts: &[&str]) -> usize {
 #[test]
 fn one_move_between_namespaces_and_no_other_program() {
     let (instance, pause) = (Instance::new(), Pause::new());
+    // Which starts nft, once.
+    hook("host-setup").on(&instance).report();
     let trace = traced(pause.call("prestart"), &instance);
     assert_eq!(count(&trace, &["execve("]), 1, "{trace:#?}");
     // "clone3(": strace splits a call that another thread cuts in on, and writes the rest without.
@@ -99,6 +101,8 @@ fn a_container_that_is_not_ours_opens_no_socket_and_starts_no_thread() {
 #[ignore = "about the release binary, as real root: make test"]
 fn it_needs_less_than_8_mb() {
     let (instance, pause) = (Instance::new(), Pause::new());
+    // Which starts nft, once.
+    hook("host-setup").on(&instance).report();
     for stage in ["prestart", "poststop"] {
         let time = ["/usr/bin/time", "--format", "%M"];
         let report = pause.call(stage).through(&time).on(&instance).well();
@@ -123,10 +127,13 @@ fn help_and_version_are_on_stdout() {
 #[test]
 fn a_host_without_ipv6_serves_ipv4_tasks_and_refuses_others() {
     let (instance, pause) = (Instance::new(), Pause::new());
-    let without = |call: Call| {
-        let script = "mount -t tmpfs none /proc/sys/net && exec \"$@\"";
-        call.through(&["unshare", "--mount", "sh", "-c", script, "sh"])
-    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "mount --bind /proc/sys/net {0} && mount -t tmpfs none /proc/sys/net && \
+         mkdir /proc/sys/net/ipv4 && mount --bind {0}/ipv4 /proc/sys/net/ipv4 && exec \"$@\"",
+        folder.path().display()
+    );
+    let without = |call: Call| call.through(&["unshare", "--mount", "sh", "-c", &script, "sh"]);
     let before = (instance.netns.snapshot(), pause.netns().snapshot());
     let refused = without(pause.call("prestart").eni("ipv6-addresses", "2001:db8::5"));
     assert!(refused.on(&instance).badly().contains("this kernel has no IPv6"));

@@ -26,7 +26,7 @@ fn a_stray_eni_is_restored_and_its_neighbour_forgotten() {
     );
     assert_eq!(lines[1], "1 neighbour entries of tasks that are gone are deleted");
     instance.assert_home();
-    assert_eq!(hook("gc").on(&instance).report(), "nothing to restore\n");
+    assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_running_task_and_strangers_are_left_alone() {
     instance.netns.ip("link set eth7 alias 'awsvpc of somebody else'");
     instance.netns.ip("neigh add 10.0.9.77 lladdr 02:00:00:00:00:78 dev eth0 nud permanent");
     let before = (instance.netns.snapshot(), pause.netns().snapshot());
-    assert_eq!(hook("gc").on(&instance).report(), "nothing to restore\n");
+    assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
     instance.netns.assert_same(&before.0);
     pause.netns().assert_same(&before.1);
 }
@@ -86,7 +86,7 @@ fn a_label_that_speaks_of_another_eni_is_not_believed() {
 fn an_instance_without_any_task_ever_has_nothing_to_restore() {
     let instance = Instance::new();
     let before = instance.netns.snapshot();
-    assert_eq!(hook("gc").on(&instance).report(), "nothing to restore\n");
+    assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
     instance.netns.assert_same(&before);
 }
 

@@ -236,14 +236,19 @@ fn a_bridge_whose_address_has_another_prefix() {
     instance.netns.ip("addr add 169.254.172.1/24 dev ecs-bridge");
     instance.netns.ip("link set ecs-bridge up");
     let call = pause.call("prestart");
-    refused(&instance, &pause, &call, &["adding 169.254.172.1/22 to ecs-bridge", "another prefix"]);
+    refused(
+        &instance,
+        &pause,
+        &call,
+        &["adding 169.254.172.1/22 to ecs-bridge", "ecs-bridge has it as 169.254.172.1/24"],
+    );
 }
 
 #[test]
 fn an_eni_subnet_that_overlaps_the_credential_subnet() {
     let (instance, pause, folder) =
         (Instance::new(), Pause::new(), tempfile::tempdir().expect("a folder"));
-    let config = "[credentials]\nsubnet = \"10.0.0.0/16\"\ngateway = \"10.0.255.1\"\n";
+    let config = "[credentials]\nsubnet = \"10.0.0.0/18\"\ngateway = \"10.0.63.1\"\n";
     let call = pause.call("prestart").config(&folder, config);
     refused(&instance, &pause, &call, &["10.0.0.5/24 overlaps the credential subnet"]);
 }

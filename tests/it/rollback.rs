@@ -8,6 +8,7 @@ use oci_awsvpc_hook::{
     netns::Netns,
     oci::Annotations,
     plan::{Request, plan},
+    ruleset::Ruleset,
     setup::look,
     step::{Side, Step},
     task::Task,
@@ -93,9 +94,10 @@ fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> u
             (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
         let netns = its.inode();
         let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
-        let credentials = &Config::default().credentials;
-        let request = Request { container: &pause.id, netns, task, credentials };
-        let mut steps = plan(&request, &look(&kernel).await.unwrap()).unwrap().steps;
+        let Config { credentials, host, .. } = &Config::default();
+        let ruleset = &Ruleset::new(credentials, host);
+        let request = Request { container: &pause.id, netns, task, credentials, ruleset };
+        let mut steps = plan(&request, &look(&kernel, ruleset).await.unwrap()).unwrap().steps;
         let planned = steps.len();
         let refused = Step::SetUp { side: Side::Task, link: "nowhere".parse().unwrap() };
         steps.insert(fail_at.min(planned), refused);
@@ -156,7 +158,9 @@ fn a_move_that_fails_halfway_is_undone() {
             let (own, its) =
                 (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
             let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
-            let index = look(&kernel).await.unwrap().on_instance("eth1").expect("the ENI").index;
+            let Config { credentials, host, .. } = &Config::default();
+            let snapshot = look(&kernel, &Ruleset::new(credentials, host)).await.unwrap();
+            let index = snapshot.on_instance("eth1").expect("the ENI").index;
             task.ip("link add eth0 type veth peer name far0");
             let home = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
             let step = Step::MoveIn {

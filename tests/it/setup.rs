@@ -298,7 +298,6 @@ fn a_bridge_that_is_there_is_adopted_with_its_mac_address() {
 #[test]
 fn a_mac_address_that_another_port_learned_is_bound_to_its_own() {
     let (instance, pause) = (Instance::new(), Pause::new());
-    instance.netns.ip("addr add 169.254.170.2/32 dev lo");
     pause.call("prestart").on(&instance).silently();
     let mac = pause.netns().link("ecs-eth0").expect("the credential interface")["address"].clone();
     pause.call("poststop").on(&instance).well();
@@ -308,8 +307,7 @@ fn a_mac_address_that_another_port_learned_is_bound_to_its_own() {
     instance.netns.run(&format!("bridge fdb add {mac} dev flat0 master static"));
     let again = Pause::new();
     again.call("prestart").id(&pause.id).on(&instance).silently();
-    let credentials =
-        crate::fixtures::Server::start(&instance.netns, "169.254.170.2:80", "credentials");
+    let credentials = crate::fixtures::Server::agent(&instance.netns, "credentials");
     assert_eq!(credentials.ask_from(&again.netns()).as_deref(), Some("credentials"));
 }
 

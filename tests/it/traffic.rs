@@ -1,6 +1,6 @@
 //! What the network is for: connections, from the first packet on.
 
-use crate::fixtures::{Instance, Netns, Pause, Server};
+use crate::fixtures::{Instance, Netns, Pause, Server, eventually};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     net::{Ipv6Addr, SocketAddrV6},
@@ -28,10 +28,17 @@ pub fn advertise_router(router: &Netns, link: &str) {
 /// The instance with the agent's credentials endpoint and a web server in the VPC.
 fn serving() -> (Instance, [Server; 2]) {
     let instance = Instance::new();
-    instance.netns.ip("addr add 169.254.170.2/32 dev lo");
-    let credentials = Server::start(&instance.netns, "169.254.170.2:80", "credentials");
+    let credentials = Server::agent(&instance.netns, "credentials");
     let vpc = Server::start(&instance.router, "10.0.0.1:80", "vpc");
     (instance, [credentials, vpc])
+}
+
+/// Waits until the router's end of the ENI is up, which in a VPC it always is: here it is the other
+/// end of a veth, and drops what it should answer until the kernel gets to it.
+fn vpc_is_up(instance: &Instance) {
+    eventually("the router's end up", || {
+        instance.router.link("eni").is_some_and(|link| link["operstate"] == "UP")
+    });
 }
 
 /// TCP segments that were sent again in a namespace: `RetransSegs` of `/proc/net/snmp`.
@@ -52,6 +59,10 @@ fn first_connections_need_no_second_syn_fifty_starts_in_a_row() {
         let pause = Pause::new();
         pause.call("prestart").on(&instance).silently();
         let task = pause.netns();
+        for link in ["ecs-eth0", "eth0"] {
+            assert_eq!(task.link(link).expect(link)["operstate"], "UP");
+        }
+        vpc_is_up(&instance);
         let begin = Instant::now();
         assert_eq!(servers[0].ask_from(&task).as_deref(), Some("credentials"));
         assert_eq!(servers[1].ask_from(&task).as_deref(), Some("vpc"));
@@ -90,5 +101,6 @@ fn an_ipv6_task_reaches_the_vpc_over_ipv6() {
         .eni("subnet-gateway-ipv6-address", "2001:db8::1")
         .on(&instance)
         .silently();
+    vpc_is_up(&instance);
     assert_eq!(vpc.ask_from(&pause.netns()).as_deref(), Some("vpc over IPv6"));
 }

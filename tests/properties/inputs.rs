@@ -177,6 +177,11 @@ const KEYS: &[(&str, &str)] = &[
     ("[credentials]", "ipv6-subnet"),
     ("[credentials]", "mtu"),
     ("[credentials]", "isolation"),
+    ("[host]", "redirect"),
+    ("[host]", "agent"),
+    ("[host]", "filter"),
+    ("[host]", "open-tcp-ports"),
+    ("[host]", "source-checks"),
     ("[log]", "target"),
     ("[log]", "level"),
 ];

@@ -11,7 +11,10 @@ use oci_awsvpc_hook::{
     snapshot::Snapshot,
     step::{Route, Side},
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// A link, and what is on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,7 @@ pub struct Space {
 pub struct World {
     pub instance: Space,
     pub rules: Vec<Rule>,
+    pub has_rules: bool,
     pub task: Space,
     pub uplink: u32,
     pub has_ipv6: bool,
@@ -114,17 +118,24 @@ impl Space {
 impl World {
     /// What a look at it shows.
     pub fn snapshot(&self) -> Snapshot {
-        let on = |device: &Device| {
-            let index = device.link.index;
-            device.addresses.values().map(move |(address, _)| (index, *address)).collect::<Vec<_>>()
+        let addresses = |space: &Space| {
+            let on = |device: &Device| {
+                let index = device.link.index;
+                let own = device.addresses.values().map(move |(address, _)| (index, *address));
+                own.collect::<Vec<_>>()
+            };
+            space.devices.values().flat_map(on).collect()
         };
         Snapshot {
             instance: self.instance.links(),
             uplinks: vec![self.uplink],
             rules: self.rules.clone(),
-            addresses: self.instance.devices.values().flat_map(on).collect(),
+            taken: BTreeSet::new(),
+            addresses: addresses(&self.instance),
+            has_rules: self.has_rules,
             has_ipv6: self.has_ipv6,
             inside: self.task.links(),
+            inside_addresses: addresses(&self.task),
         }
     }
 

@@ -9,8 +9,10 @@ use crate::{
     strategies,
 };
 use oci_awsvpc_hook::{
+    config::Host,
     link::Link,
     plan::{Plan, Request, plan},
+    ruleset::Ruleset,
     snapshot::Snapshot,
     step::Step,
     tag::Tag,
@@ -76,6 +78,7 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         }
     }
     world.rules.sort_by_key(ToString::to_string);
+    world.has_rules = after.has_rules;
     world
 }
 
@@ -228,7 +231,8 @@ proptest! {
         snapshot.inside.extend(inside);
         snapshot = Snapshot { uplinks: vec![uplink], has_ipv6, ..snapshot };
         let Scenario { container, netns, task, credentials, .. } = &scenario;
-        let request = Request { container, netns: *netns, task, credentials };
+        let ruleset = &Ruleset::new(credentials, &Host::default());
+        let request = Request { container, netns: *netns, task, credentials, ruleset };
         match plan(&request, &snapshot) {
             Ok(plan) => {
                 prop_assert!(credentials.subnet.contains(plan.lease.address()) || snapshot

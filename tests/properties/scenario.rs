@@ -7,12 +7,13 @@ use crate::{
 };
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::{
-    config::Credentials,
+    config::{Credentials, Host},
     error::Result,
     lease::Lease,
     link::{InterfaceName, Link, Mac},
     plan::{Plan, Request, plan},
     rule::Rule,
+    ruleset::Ruleset,
     step::Route,
     tag::{Tag, short_id},
     task::Task,
@@ -33,7 +34,8 @@ impl Scenario {
     /// What is planned in a world.
     pub fn plan(&self, world: &World) -> Result<Plan> {
         let Self { container, netns, task, credentials, .. } = self;
-        let request = Request { container, netns: *netns, task, credentials };
+        let ruleset = &Ruleset::new(credentials, &Host::default());
+        let request = Request { container, netns: *netns, task, credentials, ruleset };
         plan(&request, &world.snapshot())
     }
 }
@@ -56,6 +58,7 @@ struct Eni {
 #[allow(clippy::struct_excessive_bools)] // each may be so with each
 struct Surroundings {
     has_ipv6: bool,
+    has_rules: bool,
     /// The bridge, if somebody made it: its MAC address, if not ours, and whether it is up.
     bridge: Option<(Option<Mac>, bool)>,
     /// How many of the first addresses that the task would try are held by others.
@@ -127,15 +130,18 @@ fn eni() -> impl Strategy<Value = Eni> {
 fn surroundings() -> impl Strategy<Value = Surroundings> {
     let bridge = option::of((option::of(mac()), any::<bool>()));
     let others = vec(option::of(tag()), 0..4);
-    let switches = (any::<bool>(), any::<bool>(), any::<bool>());
+    let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (prop::bool::weighted(0.9), bridge, others, switches).prop_map(
-        |(has_ipv6, bridge, others, (lo_up, ipv6_is_off, blocked_already))| Surroundings {
-            has_ipv6,
-            bridge,
-            others,
-            lo_up,
-            ipv6_is_off,
-            blocked_already,
+        |(has_ipv6, bridge, others, (lo_up, ipv6_is_off, blocked_already, has_rules))| {
+            Surroundings {
+                has_ipv6,
+                has_rules,
+                bridge,
+                others,
+                lo_up,
+                ipv6_is_off,
+                blocked_already,
+            }
         },
     )
 }
@@ -159,6 +165,7 @@ fn world(
     let mut world = World {
         instance: Space::default(),
         rules: rules(task, eni),
+        has_rules: around.has_rules,
         task: Space::default(),
         uplink: 2,
         has_ipv6: around.has_ipv6,

@@ -23,6 +23,10 @@ impl World {
     pub fn apply(&mut self, step: &Step) -> Result<bool, Refusal> {
         let has_ipv6 = self.has_ipv6;
         match step {
+            Step::InstallRules { .. } => {
+                self.has_rules = true;
+                Ok(true)
+            }
             Step::CreateBridge { bridge, mac, mtu } => {
                 self.instance.free(bridge.as_str())?;
                 let kind = Some("bridge".to_owned());
@@ -73,9 +77,11 @@ impl World {
                 let alias = &mut self.task.get(link.as_str())?.link.alias;
                 Ok(std::mem::replace(alias, label.clone()) != label)
             }
-            Step::SetIpv6Option { link, option, value } => {
-                let device = self.task.get(link.as_str())?;
-                speaks_ipv6(device, has_ipv6)?;
+            Step::SetOption { side, family, link, option, value } => {
+                let device = self.side(*side).get(link.as_str())?;
+                if *family == "ipv6" {
+                    speaks_ipv6(device, has_ipv6)?;
+                }
                 Ok(device.settings.options.insert(*option, *value) != Some(*value))
             }
             Step::AddAddress { side, link, address, subnet_route } => {
@@ -146,7 +152,8 @@ impl World {
                 switch(&mut device.expect("its link is there").link, false);
             }
             // Never undone, or gone with its link.
-            Step::CreateBridge { .. }
+            Step::InstallRules { .. }
+            | Step::CreateBridge { .. }
             | Step::SetMac { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
@@ -154,7 +161,7 @@ impl World {
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }
             | Step::Label { .. }
-            | Step::SetIpv6Option { .. }
+            | Step::SetOption { .. }
             | Step::AwaitRunning { .. } => {}
         }
     }

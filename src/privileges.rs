@@ -1,0 +1,31 @@
+//! What this process may do: no more than its work needs, so that a mistake in it is worth less.
+
+use crate::error::{Doing, Result};
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::prctl;
+
+/// Links, addresses, routes and rules; `setns`; and the way into a namespace through a process of
+/// another user (`/proc/PID/ns/net`, ptrace(2)).
+const NEEDED: [Capability; 3] =
+    [Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE];
+
+/// Gives up what is not needed, for good: neither this process nor `nft`, which it may start, can get
+/// it back. To be called when all files are read, while there is only one thread.
+///
+/// # Errors
+/// The kernel's.
+pub fn drop_unneeded() -> Result<()> {
+    prctl::set_no_new_privs().doing(|| "setting no_new_privs")?;
+    let held = caps::read(None, CapSet::Permitted).doing(|| "reading capabilities")?;
+    let kept: CapsHashSet = NEEDED.into_iter().filter(|needed| held.contains(needed)).collect();
+    if held.contains(&Capability::CAP_SETPCAP) {
+        for capability in caps::all().difference(&kept) {
+            // A kernel that does not know one has not got it either.
+            caps::drop(None, CapSet::Bounding, *capability).ok();
+        }
+    }
+    let doing = || "dropping capabilities";
+    caps::clear(None, CapSet::Inheritable).doing(doing)?;
+    caps::set(None, CapSet::Effective, &kept).doing(doing)?;
+    caps::set(None, CapSet::Permitted, &kept).doing(doing)
+}
