@@ -15,7 +15,7 @@ set -eu -o pipefail
 
 hook=$(realpath "${1:?usage: tests/vm/run.sh path/to/oci-awsvpc-hook [TOPIC...]}")
 shift
-topics=${*:-start stop names plug many udev runtimes}
+topics=${*:-start stop names plug many trunk udev runtimes}
 limit=600 # seconds, for all of it
 here=$(dirname "$(realpath "$0")")
 work=$(realpath -m "$here/../../target/vm")
@@ -42,7 +42,6 @@ unpack_kernel() {
     package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p')
     unpack kernel "$package"
     release=$(ls "$work/kernel/lib/modules")
-    [ -e "$work/kernel/lib/modules/$release/modules.dep" ] || depmod -b "$work/kernel" "$release"
 }
 
 # add FILE...: programs into /bin, and the libraries that they need.
@@ -74,26 +73,31 @@ add_udev() {
     cp "$here"/../../packaging/integration/*.rules "$root/test/"
 }
 
+# All that has to do with networks: the guest loads what it needs when it needs it, as usual.
 add_modules() {
-    local module file
-    for module in "$@"; do
-        modprobe -d "$work/kernel" -S "$release" --show-depends "$module"
-    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r file; do
-        cp "$file" "$root/modules/"
-        basename "$file" >>"$root/modules/order"
+    local modules=$work/kernel/lib/modules/$release directory
+    for directory in net drivers/net drivers/virtio lib crypto; do
+        mkdir -p "$root/lib/modules/$release/kernel/${directory%/*}"
+        cp -a "$modules/kernel/$directory" "$root/lib/modules/$release/kernel/$directory"
     done
+    cp "$modules"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$release/"
+    depmod -b "$root" "$release"
+    add "$(command -v kmod)"
+    ln -sf kmod "$root/bin/modprobe"
 }
 
 make_initramfs() {
     local applet
     rm -rf "$root"
-    mkdir -p "$root"/{bin,lib,proc,sys,dev,run,tmp,etc,modules,test}
+    mkdir -p "$root"/{bin,lib,usr,proc,sys,dev,run,tmp,etc,test}
+    ln -s bin "$root/sbin"
+    ln -s ../bin "$root/usr/sbin"
     cp "$(command -v busybox)" "$root/bin/busybox"
     for applet in $(busybox --list); do
         [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
     done
     # dash: busybox's shell would take its own ip for iproute2's.
-    for applet in dash ip bridge nsenter unshare date runc crun; do
+    for applet in dash ip bridge nsenter unshare nft date runc crun; do
         add "$(command -v "$applet")"
     done
     ln -sf dash "$root/bin/sh"
@@ -102,7 +106,7 @@ make_initramfs() {
     add "$work/gojq/usr/bin/gojq"
     ln -s gojq "$root/bin/jq"
     add_udev
-    add_modules virtio_pci virtio_net veth bridge 8021q dummy
+    add_modules
     cp "$hook" "$root/test/oci-awsvpc-hook"
     strip --strip-debug "$root/test/oci-awsvpc-hook" 2>/dev/null || true
     cp "$here"/guest/* "$root/test/"

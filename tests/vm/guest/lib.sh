@@ -4,6 +4,12 @@ report() { echo "$*" >/dev/ttyS1; }
 stty -F /dev/ttyS1 raw -echo
 checks=0
 
+# bail_out TEXT: nothing more can be tried.
+bail_out() {
+    report "Bail out! $*"
+    poweroff -f
+}
+
 # topic TEXT: what the next checks are about.
 topic() { report "# $* ($(cut -d . -f 1 /proc/uptime) s)"; }
 
@@ -64,7 +70,6 @@ absent() { [ -z "$(name_of "$1")" ]; }
 qemu=/dev/$(basename /sys/bus/pci/drivers/serial/0000:*/tty/*)
 stty -F "$qemu" raw -echo
 cat "$qemu" >/run/qmp &
-until_so [ -s /run/qmp ]
 
 # qmp COMMAND ARGUMENTS: asks qemu, and waits for its answer.
 qmp() {
@@ -74,7 +79,15 @@ qmp() {
     until_so grep "\"id\": \"$request\"" /run/qmp
     grep "\"id\": \"$request\"" /run/qmp | not grep '"error"'
 }
-qmp qmp_capabilities ''
+
+# It begins by asking what qemu can do. What came before the port was set right may have been echoed, so
+# the first try may be answered by an error.
+greeted() {
+    echo '{"execute": "qmp_capabilities"}' >"$qemu"
+    sleep 0.2
+    grep '"return"' /run/qmp
+}
+until_so greeted || bail_out "qemu does not answer"
 
 # attach NAME MAC [PROPERTIES]: plugs in a NIC, on the hub that is the subnet.
 attach() {

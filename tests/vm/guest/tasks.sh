@@ -39,13 +39,13 @@ call() {
         printf '{"id":"%s","pid":%s,"bundle":"/nonexistent","annotations":{' "$2" "$pid"
         printf '"com.amazonaws.ecs.container-name":"~internal~ecs~pause",'
         printf '"com.amazonaws.ecs.eni.mac-address":"%s",' "$mac"
-        printf '"com.amazonaws.ecs.eni.subnet-gateway-ipv4-address":"10.0.0.1/24",'
+        printf '"com.amazonaws.ecs.eni.subnet-gateway-ipv4-address":"%s/24",' "${address%.*}.1"
         printf '"com.amazonaws.ecs.eni.ipv4-addresses":"%s"%s}}' "$address" "${3:-}"
     } | $hook "$1" --config $config --log-level warn
 }
 
-# start ID [MAC [ADDRESS]]: a container, and prestart.
-start() { container "$@" && call prestart "$1"; }
+# start ID [MAC [ADDRESS [ANNOTATIONS]]]: a container, and prestart.
+start() { container "$1" "${2:-}" "${3:-}" && call prestart "$1" "${4:-}"; }
 
 # refused TEXT COMMAND...: it fails, and says this.
 refused() {
@@ -56,7 +56,8 @@ refused() {
     grep "$text" /tmp/refused
 }
 
-pings() { inside "$1" busybox ping -c 1 -W 2 10.0.0.1; }
+# pings ID ADDRESS
+pings() { inside "$1" busybox ping -c 1 -W 2 "$2"; }
 
 # works ID: its ENI is there as it should be, and has left the instance; the VPC answers.
 works() {
@@ -70,7 +71,7 @@ works() {
         and any($eni.addr_info[]; .local == $address and .prefixlen == 24)
         and ($inside[0] | map(.ifname) | sort) == ["ecs-eth0", "eth0", "lo"]
         and all(.[]; (.permaddr // .address) != $mac)' || { cat /tmp/inside && return 1; }
-    pings "$1"
+    pings "$1" "${address%.*}.1"
 }
 
 # nothing_left: no port on the bridge, no neighbour entry, no label.
