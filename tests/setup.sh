@@ -4,6 +4,7 @@
 #
 #   tests/setup.sh build    what `make` needs
 #   tests/setup.sh run      what `make demo` and `make test` need besides
+#   tests/setup.sh packages what the packages and their tests need besides
 #   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
@@ -21,6 +22,23 @@ missing() {
     echo "$1" | while read -r program debian fedora; do
         command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
     done | sort -u | tr '\n' ' '
+}
+
+needs_for_packages='rpmbuild rpm rpm-build
+git git git'
+
+# cargo's tools, in versions that the same input gives the same output with. Without optimisation
+# they are built in half the time.
+tools='cargo-deb 3.8.0
+cargo-cyclonedx 0.5.9
+cargo-deny 0.20.2'
+
+install_tools() {
+    echo "$tools" | grep -E "^($1) " | while read -r tool version; do
+        cargo "${tool#cargo-}" --version 2>/dev/null | grep -qwF "$version" && continue
+        echo "installing $tool $version"
+        cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
+    done
 }
 
 # Debian only: the kernel is one of its packages.
@@ -66,10 +84,14 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
+packages)
+    install "$needs_for_packages"
+    install_tools 'cargo-deb|cargo-cyclonedx'
+    ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
