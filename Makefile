@@ -2,8 +2,8 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install deb rpm sbom demo test check unit integration packages test-vm soak fuzz deny \
-	clean generated
+.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm soak \
+	fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
 # Where .cargo/config.toml, by naming the target, puts what it builds. ($(shell) has make's own PATH.)
@@ -25,7 +25,7 @@ help: ## what there is to make
 
 build: ## the hook, static, as it ships
 	@tests/setup.sh build
-	cargo build --release --locked --config 'target.$(TARGET).rustflags=[$(REMAP)]'
+	cargo build --release --locked --target $(TARGET) --config 'target.$(TARGET).rustflags=[$(REMAP)]'
 	@ls -l $(HOOK)
 
 # What the packages contain, below target/packaging; DESTDIR is another root to install into.
@@ -36,7 +36,7 @@ ARCH := $(firstword $(subst -, ,$(TARGET)))
 UNITS := $(notdir $(wildcard packaging/systemd/*))
 
 install: build generated ## the hook and all that belongs to it, into this machine (or DESTDIR)
-	packaging/install.sh $(HOOK) $(GENERATED) "$(DESTDIR)"
+	packaging/install.sh $(dir $(HOOK)) $(GENERATED) "$(DESTDIR)"
 
 sbom: ## what the binary is made of: target/packaging/generated/sbom.cdx.json (CycloneDX)
 	@tests/setup.sh packages
@@ -55,15 +55,16 @@ generated: sbom
 
 deb: build generated ## target/packaging/*.deb
 	@rm -rf $(PACKAGING)/deb && mkdir -p $(PACKAGING)/deb
-	packaging/install.sh $(HOOK) $(GENERATED) $(PACKAGING)/deb/root /usr/share/zsh/vendor-completions
+	packaging/install.sh $(dir $(HOOK)) $(GENERATED) $(PACKAGING)/deb/root /usr/share/zsh/vendor-completions
 	printf '%s (%s-1) unstable; urgency=medium\n\n  * What is new is in changelog.gz.\n\n -- %s  %s\n' \
 		oci-awsvpc-hook $(VERSION) "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" \
 		"$$(date -u -R -d @$(SOURCE_DATE_EPOCH))" >$(PACKAGING)/deb/changelog
-	cargo deb --quiet --locked --offline --no-build --no-strip --target $(TARGET) --output $(PACKAGING)/
+	cargo deb --quiet --locked --offline --no-build --no-strip --target $(TARGET) \
+		--deb-version $(VERSION)-1 --output $(PACKAGING)/
 
 rpm: build generated ## target/packaging/*.rpm
 	@rm -rf $(PACKAGING)/rpm
-	packaging/install.sh $(HOOK) $(GENERATED) $(PACKAGING)/rpm/root
+	packaging/install.sh $(dir $(HOOK)) $(GENERATED) $(PACKAGING)/rpm/root
 	rpmbuild -bb --quiet --target $(ARCH)-linux --define '_topdir $(PACKAGING)/rpm' \
 		--define '_rpmdir $(PACKAGING)' --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
 		--define 'version $(VERSION)' --define 'units $(UNITS)' \
@@ -75,16 +76,16 @@ demo: build ## a task with the awsvpc network, under real runc
 	@tests/setup.sh run
 	@tests/demo.sh $(HOOK)
 
-test: check unit integration ## everything that must hold
+test: check unit integration packages ## everything that must hold
 
-check: ## formatting, lints, documentation
+check: deny ## formatting, lints, documentation, dependencies
 	@tests/setup.sh build
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
 unit: ## the pure modules: examples, properties, and the fuzzers' corpus
-	cargo test --locked --lib --bins --test properties --test corpus
+	cargo test --locked --lib --bins --test properties --test corpus --test hooks_d
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
@@ -94,6 +95,11 @@ ifeq ($(REAL_ROOT),yes)
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
+
+packages: deb rpm ## installation for real, on a copy of this machine; a second build is the same
+	@tests/setup.sh run
+	@tests/setup.sh packages-test
+	@tests/packages.sh $(PACKAGING)
 
 test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
 	@tests/setup.sh run
@@ -117,9 +123,15 @@ fuzz: ## a minute of fuzzing for each parser
 			fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=65536 || exit 1; \
 	done
 
-deny: ## licences, sources and bans of all dependencies
-	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny --all-features check bans licenses sources
+# The advisories are a repository of their own, which not every machine can reach: then it says so.
+deny: ## licences, sources, bans of all dependencies, and advisories about them
+	@tests/setup.sh deny
+	cargo deny --all-features --locked check bans licenses sources
+	@if cargo deny fetch db; then \
+		cargo deny --all-features --locked check --disable-fetch advisories; \
+	else \
+		echo 'NOT CHECKED: advisories; their database cannot be fetched from here' >&2; \
+	fi
 
 clean: ## forget what was built
 	cargo clean

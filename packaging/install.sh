@@ -1,16 +1,16 @@
 #!/bin/sh
 # Puts everything that is installed below a root: of a package that is being made, or of this machine.
 #
-#   packaging/install.sh HOOK GENERATED ROOT [ZSH]
+#   packaging/install.sh BINARIES GENERATED ROOT [ZSH]
 #
-# HOOK is the binary, GENERATED the folder that packaging/generate.rs has written, ROOT may be empty,
-# ZSH is where zsh looks for completions.
+# BINARIES and GENERATED are the folders that cargo and packaging/generate have written to, ROOT may be
+# empty, ZSH is where zsh looks for completions.
 set -eu
 umask 022
 
-hook=$1 generated=$2 root=$3 zsh=${4:-/usr/share/zsh/site-functions}
+binaries=$1 generated=$2 root=$3 zsh=${4:-/usr/share/zsh/site-functions}
 cd "$(dirname "$0")/.."
-doc=$root/usr/share/doc/oci-awsvpc-hook
+doc=/usr/share/doc/oci-awsvpc-hook
 
 # put MODE FOLDER FILE...
 put() {
@@ -20,7 +20,7 @@ put() {
 }
 
 # The binary before its registration: an engine may start a container in between.
-put 755 /usr/libexec/oci/hooks.d "$hook"
+put 755 /usr/libexec/oci/hooks.d "$binaries/oci-awsvpc-hook"
 mkdir -p "$root/usr/sbin"
 ln -sf ../libexec/oci/hooks.d/oci-awsvpc-hook "$root/usr/sbin/oci-awsvpc-hook"
 # What is edited stays.
@@ -35,7 +35,7 @@ put 644 /usr/share/fish/vendor_completions.d "$generated/oci-awsvpc-hook.fish"
 install -D -m 644 "$generated/oci-awsvpc-hook.bash" \
     "$root/usr/share/bash-completion/completions/oci-awsvpc-hook"
 
-put 644 "${doc#"$root"}" README.md docs/reliability.md "$generated/sbom.cdx.json" \
+put 644 $doc README.md docs/reliability.md "$generated/sbom.cdx.json" \
     "$generated/third-party-licences.txt"
-install -m 644 CHANGELOG.md "$doc/changelog"
-put 644 "${doc#"$root"}/integration" packaging/integration/*
+install -m 644 CHANGELOG.md "$root$doc/changelog"
+put 644 $doc/integration packaging/integration/*

@@ -4,7 +4,9 @@
 #
 #   tests/setup.sh build    what `make` needs
 #   tests/setup.sh run      what `make demo` and `make test` need besides
-#   tests/setup.sh packages what the packages and their tests need besides
+#   tests/setup.sh packages what `make deb` and `make rpm` need besides
+#   tests/setup.sh packages-test  what `make packages` needs besides
+#   tests/setup.sh deny     what `make deny` needs besides
 #   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
@@ -24,8 +26,17 @@ missing() {
     done | sort -u | tr '\n' ' '
 }
 
-needs_for_packages='rpmbuild rpm rpm-build
-git git git'
+needs_for_packages='rpmbuild rpm rpm-build'
+
+# Debian only: dpkg installs one of the packages for real.
+needs_for_packages_test='lintian lintian -
+rpmlint rpmlint -
+podman podman -
+crun crun -
+man man-db -
+col bsdextrautils -
+readelf binutils -
+systemctl systemd -'
 
 # cargo's tools, in versions that the same input gives the same output with. Without optimisation
 # they are built in half the time.
@@ -51,7 +62,7 @@ install() {
     if command -v apt-get >/dev/null; then
         packages=$(missing "$1" debian)
         [ -z "$packages" ] && return
-        installer='env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends'
+        installer='env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends'
         update='apt-get update -qq'
     elif command -v dnf >/dev/null; then
         packages=$(missing "$1" fedora)
@@ -88,10 +99,15 @@ packages)
     install "$needs_for_packages"
     install_tools 'cargo-deb|cargo-cyclonedx'
     ;;
+deny) install_tools cargo-deny ;;
+packages-test)
+    command -v dpkg >/dev/null || { echo "the packages are tested on Debian" >&2; exit 1; }
+    install "$needs_for_packages_test"
+    ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -7,7 +7,7 @@
 //!
 //! The command's page and the completions come from the command line's own definition, the
 //! configuration's page from the shipped file, the licences from the sources of the crates that
-//! `FOLDER/sbom.cdx.json` lists. `make` calls this.
+//! `FOLDER/sbom.cdx.json` lists. `make` calls this, where `Cargo.toml` is.
 
 mod licences;
 mod man;

@@ -6,9 +6,9 @@ use clap_mangen::{
     roff::{Inline, Roff, bold, italic, roman},
 };
 use oci_awsvpc_hook::cli::Cli;
-use std::{error::Error, io};
+use std::{error::Error, fs, io};
 
-const CONFIG: &str = include_str!("../config.toml");
+const CONFIG: &str = "packaging/config.toml";
 const NAME: &str = "oci-awsvpc-hook";
 
 /// Files that the command's page names, and what they are.
@@ -71,8 +71,9 @@ pub fn config_page(date: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     roff.text([italic("/etc/oci-awsvpc-hook/config.toml")]);
     roff.control("SH", ["DESCRIPTION"]);
     roff.text([roman("The file is TOML.")]);
+    let shipped = fs::read_to_string(CONFIG)?;
     // The first line is for those who read the file, not the page.
-    let mut lines = CONFIG.lines().skip_while(|line| !line.is_empty() && *line != "#");
+    let mut lines = shipped.lines().skip_while(|line| !line.is_empty() && *line != "#");
     let mut comment: Vec<&str> = Vec::new();
     let mut introduced = false;
     while let Some(line) = lines.next() {
