@@ -1,10 +1,17 @@
 //! The registration files, read as podman and CRI-O read them (oci-hooks(5), schema 1.0.0): one
 //! malformed file makes them fail every container. So the packages are made only if this holds.
 
+// In a test, a panic is what says that something is wrong.
+#![allow(clippy::expect_used)]
+
 use oci_awsvpc_hook::config::Config;
 use regex::Regex;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Stricter than the engines, who ignore keys that they do not know: what is misspelt is a condition
 /// less, and the hook is called for every container.
@@ -34,16 +41,15 @@ struct When {
 /// Every file that is installed, by its name, which must end in what the engines look for.
 fn registrations() -> BTreeMap<String, Registration> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks.d");
-    let files = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file"));
-    let all: BTreeMap<String, Registration> = files
-        .map(|file| {
-            let name = file.file_name().into_string().expect("text");
-            assert!(file.file_type().expect("known").is_file() && name.ends_with(".json"), "{name}");
-            let text = fs::read_to_string(file.path()).expect("text");
-            let registration = serde_json::from_str(&text);
-            (name.clone(), registration.unwrap_or_else(|error| panic!("{name}: {error}")))
-        })
-        .collect();
+    let read = |path: PathBuf| {
+        let name = path.file_name().expect("a name").to_str().expect("text").to_owned();
+        assert!(path.extension().is_some_and(|extension| extension == "json"), "{name}");
+        let text = fs::read_to_string(path).expect("text");
+        let registration = serde_json::from_str(&text);
+        (name.clone(), registration.unwrap_or_else(|error| panic!("{name}: {error}")))
+    };
+    let files = fs::read_dir(folder).expect("a folder");
+    let all: BTreeMap<_, _> = files.map(|file| read(file.expect("a file").path())).collect();
     assert!(!all.is_empty());
     all
 }

@@ -8,7 +8,7 @@
 set -u -o pipefail
 . "$(dirname "$0")/packages/lib.sh"
 folder=$(realpath "$1")
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 deb=$(echo "$folder"/oci-awsvpc-hook_*.deb)
 rpm=$(echo "$folder"/oci-awsvpc-hook-*.rpm)
 [ "$(id -u)" -eq 0 ] || { echo "the tests of the packages need root: they install them" >&2; exit 1; }

@@ -49,8 +49,7 @@ pub fn of(sbom: &Sbom) -> Result<String, Box<dyn Error>> {
     for Component { name, version, licenses } in &sbom.components {
         let expression: Vec<&str> = licenses.iter().map(|one| one.expression.as_str()).collect();
         let crate_ = format!("{name} {version} ({})", expression.join(", "));
-        let source =
-            sources.get(&(name.clone(), version.clone())).ok_or(format!("no {crate_}"))?;
+        let source = sources.get(&(name.clone(), version.clone())).ok_or(format!("no {crate_}"))?;
         for text in texts_in(source)? {
             texts.entry(text).or_default().push(crate_.clone());
         }

@@ -1,8 +1,7 @@
 #!/bin/bash
 # The Debian package in a box: installed, used by podman, upgraded, removed.
 set -u -o pipefail
-. /box/tests/lib.sh
-cd /box/packages
+cd /box/packages && . /box/tests/lib.sh || { echo "this is for a box: see box.sh" >&2; exit 1; }
 old=$(echo oci-awsvpc-hook_*.deb)
 new=$(echo newer/oci-awsvpc-hook_*.deb)
 config=/etc/oci-awsvpc-hook/config.toml
@@ -26,6 +25,8 @@ for unit in $(dpkg -L oci-awsvpc-hook | sed -n 's,.*/systemd/system/,,p'); do
 done
 claim "the manual has a page for the program" man -w 1 oci-awsvpc-hook
 claim "the manual has a page for the configuration" man -w 5 oci-awsvpc-hook
+claim "systemd finds nothing wrong in the units" is \
+    "$(systemd-analyze verify --man=no /usr/lib/systemd/system/oci-awsvpc-hook-* 2>&1)" ""
 claim "people find the program" oci-awsvpc-hook --version
 claim "dpkg -r" dpkg -r oci-awsvpc-hook
 claim "only the configuration stays" is "$(changes /tmp/journals | grep -v '^./var/lib/systemd/\|^./etc/systemd/')" ".$config"
@@ -86,9 +87,9 @@ claim "a malformed configuration: other containers start" podman run --rm --netw
 claim "and pause containers do not" cannot start_task
 podman rm -f task >/dev/null 2>&1
 printf '%s\n' "$edited" >$config
-echo garbage >$hook
+echo garbage >"$hook"
 claim "a damaged binary: other containers start" podman run --rm --network none pause true
-rm $hook
+rm "$hook"
 claim "a missing binary: other containers start" podman run --rm --network none pause true
 claim "dpkg --verify tells" is "$(dpkg --verify oci-awsvpc-hook | grep -c "missing.*$hook")" 1
 claim "dpkg -i repairs it" dpkg --force-confold -i "$new"

@@ -2,8 +2,7 @@
 # The RPM package in a box: installed, verified, upgraded, erased. The box has no RPM packages at all,
 # so dependencies are not looked at; Debian's rpm wants to be told that it is meant.
 set -u -o pipefail
-. /box/tests/lib.sh
-cd /box/packages
+cd /box/packages && . /box/tests/lib.sh || { echo "this is for a box: see box.sh" >&2; exit 1; }
 old=$(echo oci-awsvpc-hook-*.rpm)
 new=$(echo newer/oci-awsvpc-hook-*.rpm)
 config=/etc/oci-awsvpc-hook/config.toml
@@ -30,6 +29,8 @@ for unit in $(rpm -ql oci-awsvpc-hook | sed -n 's,.*/systemd/system/,,p'); do
     grep -q '^\[Install\]' "/usr/lib/systemd/system/$unit" || continue
     claim "$unit is enabled" is "$(systemctl is-enabled "$unit")" enabled
 done
+claim "systemd finds nothing wrong in the units" is \
+    "$(systemd-analyze verify --man=no /usr/lib/systemd/system/oci-awsvpc-hook-* 2>&1)" ""
 claim "people find the program" oci-awsvpc-hook --version
 claim "rpm -e" rpm -e oci-awsvpc-hook
 claim "no file is left, changed or missing" is "$(changes /tmp/journals)" ""
