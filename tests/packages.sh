@@ -28,6 +28,10 @@ files_of_rpm() {
         sed 's,zsh/site-functions,zsh/vendor-completions,; s,/changelog$,&.gz,'
 }
 claim "they contain the same files" is "$(files_of_rpm | sort)" "$(files_of_deb | sort)"
+for page in 1 5; do
+    claim "the page in section $page is right for every terminal" \
+        is "$(LC_ALL=C man --warnings=w -l "$folder/generated/oci-awsvpc-hook.$page" 2>&1 >/dev/null)" ""
+done
 # Not by the program that wrote the page.
 shown() { sed -n 's/^#\([a-z0-9-]* = [^[].*\)/\1/p' packaging/config.toml; }
 page=$(man -l "$folder/generated/oci-awsvpc-hook.5" | col -b | sed 's/^ *//')

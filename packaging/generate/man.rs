@@ -131,5 +131,6 @@ fn title(page: &mut Vec<u8>, section: &str, date: &str, manual: &str) -> io::Res
 fn item(roff: &mut Roff, head: impl Into<Vec<Inline>>, text: &str) {
     roff.control("TP", []);
     roff.text(head);
-    roff.text([roman(text)]);
+    // Where the locale is C, troff knows no ellipsis.
+    roff.text([roman(text.replace('…', "..."))]);
 }
