@@ -33,12 +33,12 @@ for page in 1 5; do
         is "$(LC_ALL=C man --warnings=w -l "$folder/generated/oci-awsvpc-hook.$page" 2>&1 >/dev/null)" ""
 done
 # Not by the program that wrote the page.
-shown() { sed -n 's/^#\([a-z0-9-]* = [^[].*\)/\1/p' packaging/config.toml; }
-page=$(man -l "$folder/generated/oci-awsvpc-hook.5" | col -b | sed 's/^ *//')
+shown() { sed -n 's/^#\([a-z0-9-]* = .*\)/\1/p' packaging/config.toml; }
+page=$(MANWIDTH=200 man -l "$folder/generated/oci-awsvpc-hook.5" | col -b | sed 's/^ *//')
 claim "the configuration has keys" [ "$(shown | wc -l)" -gt 10 ]
 claim "its page shows every key and its default" is "$(shown | grep -vxF "$page")" ""
 commands() { "$folder/deb/root/usr/sbin/oci-awsvpc-hook" --help | sed -n '/^Commands:/,/^$/s/^  \([a-zA-Z-]*\) .*/\1/p'; }
-page=$(man -l "$folder/generated/oci-awsvpc-hook.1" | col -b)
+page=$(MANWIDTH=200 man -l "$folder/generated/oci-awsvpc-hook.1" | col -b)
 for command in $(commands | grep -vx help); do
     claim "the program's page explains $command" grep -qE "^ +$command( |$)" <<<"$page"
     # shellcheck disable=SC2016 # for the inner shell

@@ -64,35 +64,27 @@ fn commands(command: &Command) -> Roff {
 pub fn config_page(date: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut page = Vec::new();
     title(&mut page, "5", date, "File Formats Manual")?;
-    let mut roff = Roff::new();
-    roff.control("SH", ["NAME"]);
-    roff.text([roman(format!("{NAME} - configuration of {NAME}"))]);
-    roff.control("SH", ["SYNOPSIS"]);
-    roff.text([italic("/etc/oci-awsvpc-hook/config.toml")]);
-    roff.control("SH", ["DESCRIPTION"]);
-    roff.text([roman("The file is TOML.")]);
+    let mut roff = config_head();
     let shipped = fs::read_to_string(CONFIG)?;
     // The first line is for those who read the file, not the page.
-    let mut lines = shipped.lines().skip_while(|line| !line.is_empty() && *line != "#");
+    let mut lines = shipped.lines().skip_while(|line| *line != "#").skip(1);
     let mut comment: Vec<&str> = Vec::new();
     let mut introduced = false;
     while let Some(line) = lines.next() {
         if let Some(text) = line.strip_prefix("# ") {
             comment.push(text);
         } else if line.is_empty() || line == "#" {
-            // The end of the paragraph that introduces the file.
-            if !comment.is_empty() && !introduced {
-                roff.text([roman(comment.join(" "))]);
+            // The end of a paragraph that explains the file, or a table, but no key.
+            if !comment.is_empty() {
+                paragraph(&mut roff, &comment);
+                comment.clear();
+            }
+            if !introduced {
                 roff.control("SH", ["KEYS"]);
                 introduced = true;
-                comment.clear();
             }
         } else if line.starts_with('[') {
             roff.control("SS", [line]);
-            if !comment.is_empty() {
-                roff.text([roman(comment.join(" "))]);
-                comment.clear();
-            }
         } else {
             let key = line.strip_prefix('#').ok_or(format!("not a default: {line}"))?;
             let (name, mut value) = split(key).ok_or(format!("not a key: {line}"))?;
@@ -115,6 +107,17 @@ pub fn config_page(date: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(page)
 }
 
+fn config_head() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["NAME"]);
+    roff.text([roman(format!("{NAME} - configuration of {NAME}"))]);
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([italic("/etc/oci-awsvpc-hook/config.toml")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([roman("The file is TOML.")]);
+    roff
+}
+
 fn split(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once(" = ")?;
     Some((name.to_owned(), value.to_owned()))
@@ -125,6 +128,11 @@ fn title(page: &mut Vec<u8>, section: &str, date: &str, manual: &str) -> io::Res
     let mut roff = Roff::new();
     roff.control("TH", [&NAME.to_uppercase(), section, date, &source, manual]);
     roff.to_writer(page)
+}
+
+fn paragraph(roff: &mut Roff, lines: &[&str]) {
+    roff.control("PP", []);
+    roff.text([roman(lines.join(" ").replace('…', "..."))]);
 }
 
 /// One item of a list: a head, and below it what it means.
