@@ -4,6 +4,9 @@
 #
 #   tests/setup.sh build    what `make` needs
 #   tests/setup.sh run      what `make demo` and `make test` need besides
+#   tests/setup.sh packages what `make deb` and `make rpm` need besides
+#   tests/setup.sh packages-test  what `make packages` needs besides
+#   tests/setup.sh deny     what `make deny` needs besides
 #   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
@@ -24,6 +27,32 @@ missing() {
     done | sort -u | tr '\n' ' '
 }
 
+needs_for_packages='rpmbuild rpm rpm-build'
+
+# Debian only: dpkg installs one of the packages for real.
+needs_for_packages_test='lintian lintian -
+rpmlint rpmlint -
+podman podman -
+crun crun -
+man man-db -
+col bsdextrautils -
+readelf binutils -
+systemctl systemd -'
+
+# cargo's tools, in versions that the same input gives the same output with. Without optimisation
+# they are built in half the time.
+tools='cargo-deb 3.8.0
+cargo-cyclonedx 0.5.9
+cargo-deny 0.20.2'
+
+install_tools() {
+    echo "$tools" | grep -E "^($1) " | while read -r tool version; do
+        cargo "${tool#cargo-}" --version 2>/dev/null | grep -qwF "$version" && continue
+        echo "installing $tool $version"
+        cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
+    done
+}
+
 # Debian only: the kernel is one of its packages.
 needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
 cpio cpio -
@@ -34,7 +63,7 @@ install() {
     if command -v apt-get >/dev/null; then
         packages=$(missing "$1" debian)
         [ -z "$packages" ] && return
-        installer='env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends'
+        installer='env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends'
         update='apt-get update -qq'
     elif command -v dnf >/dev/null; then
         packages=$(missing "$1" fedora)
@@ -67,10 +96,16 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
+packages)
+    install "$needs_for_packages"
+    install_tools 'cargo-deb|cargo-cyclonedx'
+    ;;
+deny) install_tools cargo-deny ;;
+packages-test) install "$needs_for_packages_test" ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

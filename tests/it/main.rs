@@ -11,7 +11,6 @@ mod engine;
 mod environment;
 mod fixtures;
 mod gc;
-mod hooks_d;
 mod host_managers;
 mod kills;
 mod limits;
