@@ -19,7 +19,7 @@ help: ## what there is to make
 build: ## the hook, static, as it ships
 	@tests/setup.sh build
 	cargo build --release --locked
-	@ls -l $(HOOK)
+	@ls -l $(HOOK) $(HOOK:hook=runtime)
 
 demo: build ## a task with the awsvpc network, under real runc
 	@tests/setup.sh run
@@ -34,7 +34,7 @@ check: ## formatting, lints, documentation
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
 unit: ## the pure modules: examples, properties, and the fuzzers' corpus
-	cargo test --locked --lib --bins --test properties --test corpus
+	cargo test --locked --lib --test properties --test corpus
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.

@@ -25,6 +25,8 @@
 //!
 //! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`], [`teardown`] or [`gc`] →
 //! [`plan`] → [`transact`] → [`kernel`] → [`netlink`], [`netns`].
+//!
+//! [`runtime`] is a program of its own, for engines that cannot be told to call a hook.
 
 pub mod cli;
 pub mod config;
@@ -43,6 +45,7 @@ pub mod netns;
 pub mod oci;
 pub mod plan;
 pub mod rule;
+pub mod runtime;
 pub mod setup;
 pub mod snapshot;
 pub mod step;

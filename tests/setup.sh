@@ -14,6 +14,10 @@ bridge iproute2 iproute
 nsenter util-linux util-linux
 busybox busybox-static busybox
 runc runc runc
+crun crun crun
+podman podman podman
+containerd containerd containerd
+dockerd docker.io moby-engine
 strace strace strace
 /usr/bin/time time time'
 
@@ -29,11 +33,34 @@ cpio cpio -
 depmod kmod -
 gzip gzip -'
 
+# The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
+# or at the next boot, would change the machine's own network.
+no_daemons() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    "$@"
+    command -v systemctl >/dev/null || return 0
+    for package in $packages; do
+        case $package in
+        docker.io | moby-engine) units='docker.service docker.socket' ;;
+        containerd) units=containerd.service ;;
+        podman) units='podman.service podman.socket podman-auto-update.timer podman-restart.service' ;;
+        *) continue ;;
+        esac
+        # shellcheck disable=SC2086 # words are what they are
+        systemctl --quiet disable $units 2>/dev/null || true
+    done
+}
+
 install() {
     if command -v apt-get >/dev/null; then
         packages=$(missing "$1" debian)
         [ -z "$packages" ] && return
-        installer='env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends'
+        installer='env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends'
         update='apt-get update -qq'
     elif command -v dnf >/dev/null; then
         packages=$(missing "$1" fedora)
@@ -53,7 +80,7 @@ install() {
     echo "installing $packages"
     $update
     # shellcheck disable=SC2086 # words are what they are
-    $installer $packages >/dev/null
+    no_daemons $installer $packages >/dev/null
 }
 
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
