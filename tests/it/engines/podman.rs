@@ -1,7 +1,7 @@
 //! podman, which reads hooks.d.
 
 use super::{Engine, PAUSE, live, options};
-use crate::fixtures::{Machine, annotations, eventually};
+use crate::fixtures::{Machine, eventually};
 use serde_json::Value;
 
 struct Podman {
