@@ -85,7 +85,7 @@ impl Engine for Bare {
     }
 
     fn join(&self, id: &str, pause: &str, command: &str) {
-        let netns = format!("/proc/{}/ns/net", self.state(pause)["pid"]);
+        let netns = format!("/proc/{}/ns/net", self.pid(pause));
         self.bundle(id, command, |spec| {
             let namespaces = spec["linux"]["namespaces"].as_array_mut().expect("a list");
             namespaces.retain(|namespace| namespace["type"] != "network");
@@ -97,6 +97,10 @@ impl Engine for Bare {
     fn exec(&self, id: &str, command: &str) -> String {
         let output = self.machine.try_run(&format!("{} exec {id} {command}", self.command));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    fn pid(&self, id: &str) -> u32 {
+        self.state(id)["pid"].as_u64().and_then(|pid| pid.try_into().ok()).expect("a pid")
     }
 
     fn stop(&self, id: &str) {

@@ -60,13 +60,17 @@ impl Engine for Containerd {
     }
 
     fn join(&self, id: &str, pause: &str, command: &str) {
-        let (pid, _) = self.task(pause).expect("it runs");
-        self.run(id, &format!("--with-ns network:/proc/{pid}/ns/net"), command).expect("it starts");
+        let netns = format!("--with-ns network:/proc/{}/ns/net", self.pid(pause));
+        self.run(id, &netns, command).expect("it starts");
     }
 
     fn exec(&self, id: &str, command: &str) -> String {
         let output = self.machine.try_run(&format!("ctr task exec --exec-id x {id} {command}"));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    fn pid(&self, id: &str) -> u32 {
+        self.task(id).expect("it runs").0
     }
 
     fn stop(&self, id: &str) {

@@ -34,9 +34,9 @@ impl Docker {
         if output.status.success() { Ok(()) } else { Err(shown) }
     }
 
-    fn is_running(&self, id: &str) -> bool {
-        let format = "'{{.State.Running}}'";
-        self.machine.run(&format!("docker inspect --format {format} {id}")) == "true"
+    /// What it knows of a container's state.
+    fn state(&self, id: &str, field: &str) -> String {
+        self.machine.run(&format!("docker inspect --format '{{{{.State.{field}}}}}' {id}"))
     }
 }
 
@@ -82,12 +82,16 @@ impl Engine for Docker {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    fn pid(&self, id: &str) -> u32 {
+        self.state(id, "Pid").parse().expect("a pid")
+    }
+
     fn stop(&self, id: &str) {
         self.machine.run(&format!("docker stop {id}"));
     }
 
     fn bury(&self, id: &str) {
-        eventually("it is known to have exited", || !self.is_running(id));
+        eventually("it is known to have exited", || self.state(id, "Running") == "false");
     }
 
     fn restart(&self, id: &str) {

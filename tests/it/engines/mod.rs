@@ -22,6 +22,8 @@ trait Engine {
     fn join(&self, id: &str, pause: &str, command: &str);
     /// Runs a command in a container; gives what it prints.
     fn exec(&self, id: &str, command: &str) -> String;
+    /// A container's process, as the machine counts.
+    fn pid(&self, id: &str) -> u32;
     /// Ends a container's process, which has a handler for SIGTERM, and does what the engine does then.
     fn stop(&self, id: &str);
     /// Does what the engine does when a container's process has died by itself.
@@ -116,7 +118,7 @@ fn come_again(engine: &impl Engine) {
 fn die(engine: &impl Engine) {
     start_all(engine);
     let machine = engine.machine();
-    machine.run("pkill -KILL --full --exact 'sh -c trap exit TERM.*|/bin/sh -c trap exit TERM.*'");
+    machine.run(&format!("kill -KILL {}", engine.pid("pause")));
     engine.bury("pause");
     eventually("the ENI at home", || machine.instance.netns.link("eth1").is_some());
     eventually("no port", || machine.instance.ports().is_empty());

@@ -24,9 +24,9 @@ impl Podman {
         Self { machine, runtime, options: "" }
     }
 
-    fn is_running(&self, id: &str) -> bool {
-        let format = "'{{.State.Running}}'";
-        self.machine.run(&format!("podman inspect --format {format} {id}")) == "true"
+    /// What it knows of a container's state.
+    fn state(&self, id: &str, field: &str) -> String {
+        self.machine.run(&format!("podman inspect --format '{{{{.State.{field}}}}}' {id}"))
     }
 }
 
@@ -55,12 +55,16 @@ impl Engine for Podman {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    fn pid(&self, id: &str) -> u32 {
+        self.state(id, "Pid").parse().expect("a pid")
+    }
+
     fn stop(&self, id: &str) {
         self.machine.run(&format!("podman stop {id}"));
     }
 
     fn bury(&self, id: &str) {
-        eventually("it is known to have exited", || !self.is_running(id));
+        eventually("it is known to have exited", || self.state(id, "Running") == "false");
     }
 
     fn restart(&self, id: &str) {
