@@ -16,6 +16,7 @@ busybox busybox-static busybox
 runc runc runc
 crun crun crun
 podman podman podman
+catatonit catatonit catatonit
 containerd containerd containerd
 dockerd docker.io moby-engine
 strace strace strace

@@ -128,7 +128,7 @@ fn labels_and_unconfigured_variables_make_no_pause_container() {
         let options = options(flag, &annotations());
         let run = format!("docker run -d --runtime awsvpc --name {id} --network none {options}");
         docker.output(&format!("{run} busybox {SLEEP}")).expect("an ordinary container");
-        let links = docker.exec(id, "ip link show");
+        let links = docker.exec(id, "/bin/ip link show");
         assert!(links.contains("lo: ") && !links.contains("eth0"), "{links}");
     }
     docker.machine.instance.assert_home();

@@ -9,7 +9,7 @@ mod podman;
 mod readme;
 mod wrapper;
 
-use crate::fixtures::{ENI_MAC, Machine, Server, annotations, eventually};
+use crate::fixtures::{ENI_MAC, Instance, Machine, Server, annotations, eventually};
 use serde_json::{Value, json};
 
 /// One way to run containers on a machine. Every method panics if what it does fails, with the exception
@@ -59,14 +59,18 @@ fn options(flag: &str, annotations: &Value) -> String {
 
 /// All that a task does in its life.
 fn live(engine: &impl Engine) {
-    let instance = &engine.machine().instance;
-    instance.netns.ip("addr add 169.254.170.2/32 dev lo");
-    let _credentials = Server::start(&instance.netns, "169.254.170.2:80", "credentials");
-    let _vpc = Server::start(&instance.router, "10.0.0.1:80", "vpc");
+    let _servers = serve(&engine.machine().instance);
     fail_to_start(engine);
     work(engine);
     come_again(engine);
     die(engine);
+}
+
+/// What a task is to reach.
+fn serve(instance: &Instance) -> [Server; 2] {
+    instance.netns.ip("addr add 169.254.170.2/32 dev lo");
+    let credentials = Server::start(&instance.netns, "169.254.170.2:80", "credentials");
+    [credentials, Server::start(&instance.router, "10.0.0.1:80", "vpc")]
 }
 
 /// A start that fails shows why and leaves nothing, and the next one succeeds.
@@ -85,7 +89,7 @@ fn work(engine: &impl Engine) {
     let ids = ["pause", "web", "app"];
     start_all(engine);
     for id in ids {
-        let links = engine.exec(id, "ip link show");
+        let links = engine.exec(id, "/bin/ip link show");
         for part in ["lo: ", "ecs-eth0@", "eth0@", "mtu 9001", ENI_MAC] {
             assert!(links.contains(part), "{id}: {part}: {links}");
         }
@@ -133,11 +137,12 @@ fn start_all(engine: &impl Engine) {
 }
 
 fn reach_everything(engine: &impl Engine) {
-    let get = |url: &str| engine.exec("app", &format!("timeout 2 wget -q -O - http://{url}"));
+    let get =
+        |url: &str| engine.exec("app", &format!("/bin/timeout 2 /bin/wget -q -O - http://{url}"));
     assert_eq!(get("169.254.170.2/"), "credentials");
     assert_eq!(get("10.0.0.1/"), "vpc");
     assert_eq!(get("169.254.169.254/"), "");
     eventually("the other application on localhost", || {
-        engine.exec("app", "nc 127.0.0.1 8080") == "localhost"
+        engine.exec("app", "/bin/nc 127.0.0.1 8080") == "localhost"
     });
 }
