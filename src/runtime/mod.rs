@@ -22,7 +22,7 @@ use std::{
     convert::Infallible,
     ffi::{CString, OsString},
     fs::OpenOptions,
-    io::{Write, stderr},
+    io::{self, Write, stderr},
     os::unix::ffi::OsStringExt,
 };
 
@@ -57,7 +57,7 @@ fn become_real(config: &Config, words: Vec<OsString>) -> Result<Infallible> {
         words.into_iter().map(|word| CString::new(word.into_vec())).collect();
     let argv = [vec![name.clone()], words.doing(doing)?].concat();
     // std's own exec would empty the signal mask and give SIGPIPE its default action.
-    execv(&name, &argv).doing(doing)
+    execv(&name, &argv).map_err(io::Error::from).doing(doing)
 }
 
 /// Reports a failure where engines look for the runtime's own: on stderr, and in the log that the
