@@ -7,6 +7,7 @@
 // A test that cannot go on says why by failing.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod cost;
 mod engines;
 mod environment;
 mod fixtures;

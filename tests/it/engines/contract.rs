@@ -1,7 +1,7 @@
 //! What runtimes really do with hooks: what the hook is built upon, a row a test. Where a new version
 //! differs, the test fails and shows how, and the hook has to be thought over.
 
-use crate::fixtures::{Machine, eventually};
+use crate::fixtures::Machine;
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 use std::time::Instant;

@@ -16,8 +16,7 @@ impl Docker {
     fn new(runtime: &'static str) -> Self {
         let machine = Machine::new();
         let daemon = start(&machine);
-        let major = machine.run("docker version --format '{{.Server.Version}}' | cut -d. -f1");
-        let annotates = major.parse::<u32>().expect("a version") >= 24;
+        let annotates = annotates(&machine);
         let path = machine.run(&format!("command -v {runtime}"));
         let mut config = format!("[runtime]\npath = \"{path}\"\n");
         if !annotates {
@@ -40,18 +39,23 @@ impl Docker {
     }
 }
 
+/// Whether Docker has annotations.
+pub fn annotates(machine: &Machine) -> bool {
+    let major = machine.run("docker version --format '{{.Server.Version}}' | cut -d. -f1");
+    major.parse::<u32>().expect("a version") >= 24
+}
+
 /// Starts dockerd on a machine, with the wrapper as a runtime, and an image.
 pub fn start(machine: &Machine) -> Daemon {
-    let config = json!({
-        "runtimes": {"awsvpc": {"path": "/usr/bin/oci-awsvpc-runtime"}},
-        "storage-driver": "vfs",
-        "exec-opts": ["native.cgroupdriver=cgroupfs"],
-        // The network is a test's: Docker's own bridge is not asked for.
-        "iptables": false,
-        "ip6tables": false,
-        "ip-forward": false,
-        "bridge": "none",
-    });
+    let mut config: Value =
+        include_str!("../../../packaging/engines/daemon.json").parse().expect("JSON");
+    config["storage-driver"] = json!("vfs");
+    config["exec-opts"] = json!(["native.cgroupdriver=cgroupfs"]);
+    // The network is a test's: Docker's own bridge is not asked for.
+    for key in ["iptables", "ip6tables", "ip-forward"] {
+        config[key] = json!(false);
+    }
+    config["bridge"] = json!("none");
     machine.write("/etc/docker/daemon.json", &config.to_string());
     let daemon = machine.daemon("dockerd");
     eventually("dockerd answers", || machine.try_run("docker version").status.success());
