@@ -72,16 +72,12 @@ fn the_wrapper_adds_less_than_two_milliseconds() {
             format!("b=$(date +%s%N); {times}; {call}; done; echo $((($(date +%s%N) - b) / 100))");
         machine.run(&line).parse().expect("a number")
     };
-    let mut best = i64::MAX;
-    for _ in 0..50 {
-        best = best.min(cost("oci-awsvpc-runtime") - cost("/run/rootfs/bin/true"));
-        if best < 2_000_000 {
-            println!(
-                "the wrapper: {:.2} ms",
-                Duration::from_nanos(best.unsigned_abs()).as_secs_f64() * 1000.0
-            );
-            return;
-        }
-    }
-    panic!("the wrapper: {best} ns");
+    // Both undisturbed, at their best: other tests run at the same time.
+    let best = |program| (0..10).map(|_| cost(program)).min().expect("ten");
+    let cost = best("oci-awsvpc-runtime") - best("/run/rootfs/bin/true");
+    println!(
+        "the wrapper: {:.2} ms",
+        Duration::from_nanos(cost.unsigned_abs()).as_secs_f64() * 1000.0
+    );
+    assert!((0..2_000_000).contains(&cost), "{cost} ns");
 }
