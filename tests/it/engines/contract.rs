@@ -43,18 +43,20 @@ fn row(observe: impl Fn(&Machine, Caller) -> String, known: [&str; 4]) {
     machine.run("tar -C /run/rootfs -c . | podman import - busybox");
     machine.write("/run/recorder", include_str!("recorder.sh"));
     machine.run("chmod 755 /run/recorder");
-    let mut differences = String::new();
+    let mut differences = Vec::new();
     for (caller, known) in CALLERS.into_iter().zip(known) {
         machine
             .run("rm -rf /run/record /run/bundle /usr/share/containers/oci && mkdir /run/record");
         let observed = observe(&machine, caller);
-        if observed != known {
+        // Versions differ, and the hook has been thought over for each of these.
+        if !known.split(" | ").any(|known| known == observed) {
             let on = if caller.podman { "podman --version; " } else { "" };
             let versions = machine.run(&format!("{on}{} --version", caller.runtime));
-            differences += &format!("\n  known:    {known}\n  observed: {observed}\n{versions}\n");
+            differences
+                .push(format!("\n  known:    {known}\n  observed: {observed}\n{versions}\n"));
         }
     }
-    assert!(differences.is_empty(), "{differences}");
+    assert!(differences.is_empty(), "{}", differences.concat());
 }
 
 impl<'a> Container<'a> {
@@ -266,8 +268,8 @@ fn the_environment() {
         [
             "setup: the caller's, poststop: the caller's",
             "setup: the caller's, poststop: the caller's",
-            "setup: another with PATH, poststop: empty",
-            "setup: another with PATH, poststop: empty",
+            "setup: another with PATH, poststop: empty | setup: the caller's, poststop: empty",
+            "setup: another with PATH, poststop: empty | setup: the caller's, poststop: empty",
         ],
     );
 }
@@ -291,8 +293,8 @@ fn the_working_directory() {
         [
             "setup: bundle, poststop: caller's",
             "setup: bundle, poststop: bundle",
-            "setup: bundle, poststop: caller's",
-            "setup: bundle, poststop: caller's",
+            "setup: bundle, poststop: caller's | setup: bundle, poststop: bundle",
+            "setup: bundle, poststop: caller's | setup: bundle, poststop: bundle",
         ],
     );
 }
@@ -384,8 +386,8 @@ fn both_names_of_the_stage() {
         [
             "prestart, createRuntime",
             "prestart, createRuntime",
-            "prestart, createRuntime",
-            "prestart, createRuntime",
+            "prestart, createRuntime | createRuntime, prestart",
+            "prestart, createRuntime | createRuntime, prestart",
         ],
     );
 }
