@@ -41,6 +41,7 @@ unit: ## the pure modules: examples, properties, and the fuzzers' corpus
 integration: build
 	@tests/setup.sh run
 ifeq ($(REAL_ROOT),yes)
+	@tests/setup.sh engines
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it

@@ -4,6 +4,7 @@
 #
 #   tests/setup.sh build    what `make` needs
 #   tests/setup.sh run      what `make demo` and `make test` need besides
+#   tests/setup.sh engines  what `make test` needs besides as root
 #   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
@@ -14,13 +15,15 @@ bridge iproute2 iproute
 nsenter util-linux util-linux
 busybox busybox-static busybox
 runc runc runc
-crun crun crun
+strace strace strace
+/usr/bin/time time time'
+engines='crun crun crun
 podman podman podman
 catatonit catatonit catatonit
 containerd containerd containerd
-dockerd docker.io moby-engine
-strace strace strace
-/usr/bin/time time time'
+dockerd docker.io moby-engine'
+# A part of the above in Debian 12.
+clients='docker docker-cli docker-cli'
 
 missing() {
     echo "$1" | while read -r program debian fedora; do
@@ -36,7 +39,7 @@ gzip gzip -'
 
 # The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
 # or at the next boot, would change the machine's own network.
-no_daemons() {
+without_daemons() {
     policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' >$policy
@@ -81,7 +84,7 @@ install() {
     echo "installing $packages"
     $update
     # shellcheck disable=SC2086 # words are what they are
-    no_daemons $installer $packages >/dev/null
+    without_daemons $installer $packages >/dev/null
 }
 
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
@@ -94,10 +97,14 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
+engines)
+    install "$engines"
+    install "$clients"
+    ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
