@@ -5,6 +5,7 @@
 use crate::{
     config::{Config, Detect},
     error::{Doing, Error, Result, refuse},
+    task,
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
@@ -51,9 +52,17 @@ pub fn register(path: &Path, config: &Config) -> Result<()> {
     match changed {
         Ok(Some(text)) => replace(path, &text).doing(doing),
         // The real runtime may be less strict than we are, and would start it without its network.
-        Err(error) if speaks_of(&bytes, &config.detect) => Err(error).doing(doing),
+        Err(error) if speaks_of(&bytes, &config.detect.annotation) => Err(error).doing(doing),
         Ok(None) | Err(_) => Ok(()),
     }
+}
+
+/// Whether `config.json` at `path` speaks of an ENI at all: of what we cannot judge, because our
+/// configuration cannot be read, that must not start.
+#[must_use]
+pub fn is_meant(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file())
+        && fs::read(path).is_ok_and(|bytes| speaks_of(&bytes, task::PREFIX))
 }
 
 /// The text with the hook registered; `None` where that is so already, or not to be.
@@ -165,9 +174,8 @@ fn with_item(list: &str, item: &str) -> Result<String> {
     Ok(format!("{before}{comma}{item}]"))
 }
 
-fn speaks_of(text: &[u8], detect: &Detect) -> bool {
-    let key = detect.annotation.as_bytes();
-    !key.is_empty() && text.windows(key.len()).any(|window| window == key)
+fn speaks_of(text: &[u8], key: &str) -> bool {
+    text.windows(key.len().max(1)).any(|window| window == key.as_bytes())
 }
 
 /// Puts a new file in the place of `path`, in one moment. Where that is a link, the link is

@@ -38,11 +38,14 @@ pub fn run(words: Vec<OsString>) {
 }
 
 fn register_and_become_real(arguments: &Arguments, words: Vec<OsString>) -> Result<Infallible> {
-    // A configuration that cannot be read must not stop containers that have nothing to do with us; for
-    // a pause container, the hook will refuse it.
-    let config = Config::load(None)
-        .unwrap_or_else(|_| Config { runtime: real::salvaged(), ..Config::default() });
-    if let Some(path) = &arguments.config_json {
+    let path = arguments.config_json.as_deref();
+    let config = match Config::load(None) {
+        Ok(config) => config,
+        Err(flaw) if path.is_some_and(bundle::is_meant) => return Err(flaw),
+        // Containers that have nothing to do with us must not suffer from it.
+        Err(_) => Config { runtime: real::salvaged(), ..Config::default() },
+    };
+    if let Some(path) = path {
         bundle::register(path, &config)?;
     }
     become_real(&config, words)

@@ -201,14 +201,27 @@ fn a_bundle_that_is_none_is_the_real_runtimes_to_complain_of() {
 #[test]
 #[ignore = "needs real root: drives runc"]
 fn a_flaw_in_the_configuration_stops_pause_containers_only() {
-    let machine = machine("[runtime]\npath = \"/usr/sbin/runc\"\n[eni]\nunknown = 1\n");
-    let run = "oci-awsvpc-runtime run --bundle /run/bundle it";
-    bundle(&machine, &json!({}));
+    let machine = machine("");
+    let path = machine.run("command -v runc");
+    // With it, it is not known any more what makes a pause container.
+    let flawed =
+        format!("[runtime]\npath = \"{path}\"\n[detect]\nvalue = \"x\"\n[eni]\nunknown = 1\n");
+    machine.write(CONFIG, &flawed);
+    // A runtime that would be found first.
+    let run = "ln -s /run/probe /usr/local/sbin/runc
+        oci-awsvpc-runtime run --bundle /run/bundle it; status=$?
+        rm /usr/local/sbin/runc; exit $status";
+    bundle(&machine, &json!({"com.amazonaws.ecs.container-name": "web"}));
     assert_eq!(code(&machine, run), (Some(5), String::new()));
-    bundle(&machine, &annotations());
-    let (status, shown) = code(&machine, run);
-    assert_eq!(status, Some(1));
-    assert!(shown.contains("config.toml") && shown.contains("unknown field"), "{shown}");
+    let mut other = annotations();
+    other["com.amazonaws.ecs.container-name"] = json!("x");
+    for annotations in [annotations(), other] {
+        bundle(&machine, &annotations);
+        let (status, shown) = code(&machine, run);
+        assert_eq!((status, shown.lines().count()), (Some(1), 1), "{shown}");
+        let start = format!("oci-awsvpc-runtime: reading {CONFIG}: line 6: unknown field");
+        assert!(shown.starts_with(&start), "{shown}");
+    }
 }
 
 #[test]
