@@ -26,7 +26,7 @@ help: ## what there is to make
 build: ## the hook, static, as it ships
 	@tests/setup.sh build
 	cargo build --release --locked --target $(TARGET) --config 'target.$(TARGET).rustflags=[$(REMAP)]'
-	@ls -l $(HOOK)
+	@ls -l $(HOOK) $(HOOK:hook=runtime)
 
 # What the packages contain, below target/packaging; DESTDIR is another root to install into.
 PACKAGING := $(CURDIR)/target/packaging
@@ -85,13 +85,14 @@ check: deny ## formatting, lints, documentation, dependencies
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
 unit: ## the pure modules: examples, properties, and the fuzzers' corpus
-	cargo test --locked --lib --bins --test properties --test corpus --test hooks_d
+	cargo test --locked --lib --test properties --test corpus --test hooks_d
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
 integration: build
 	@tests/setup.sh run
 ifeq ($(REAL_ROOT),yes)
+	@tests/setup.sh engines
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it

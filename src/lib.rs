@@ -25,6 +25,8 @@
 //!
 //! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`], [`teardown`] or [`gc`] →
 //! [`plan`] → [`transact`] → [`kernel`] → [`netlink`], [`netns`].
+//!
+//! [`runtime`] is a program of its own, for engines that cannot be told to call a hook.
 
 pub mod branch;
 pub mod cli;
@@ -48,6 +50,7 @@ pub mod plan;
 mod privileges;
 pub mod rule;
 pub mod ruleset;
+pub mod runtime;
 pub mod setup;
 pub mod snapshot;
 pub mod step;

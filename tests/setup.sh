@@ -7,6 +7,7 @@
 #   tests/setup.sh packages what `make deb` and `make rpm` need besides
 #   tests/setup.sh packages-test  what `make packages` needs besides
 #   tests/setup.sh deny     what `make deny` needs besides
+#   tests/setup.sh engines  what `make test` needs besides as root
 #   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
@@ -20,6 +21,13 @@ runc runc runc
 nft nftables nftables
 strace strace strace
 /usr/bin/time time time'
+engines='crun crun crun
+podman podman podman
+catatonit catatonit catatonit
+containerd containerd containerd
+dockerd docker.io moby-engine'
+# A part of the above in Debian 12.
+clients='docker docker-cli docker-cli'
 
 missing() {
     echo "$1" | while read -r program debian fedora; do
@@ -59,6 +67,29 @@ cpio cpio -
 depmod kmod -
 gzip gzip -'
 
+# The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
+# or at the next boot, would change the machine's own network.
+without_daemons() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    "$@"
+    command -v systemctl >/dev/null || return 0
+    for package in $packages; do
+        case $package in
+        docker.io | moby-engine) units='docker.service docker.socket' ;;
+        containerd) units=containerd.service ;;
+        podman) units='podman.service podman.socket podman-auto-update.timer podman-restart.service' ;;
+        *) continue ;;
+        esac
+        # shellcheck disable=SC2086 # words are what they are
+        systemctl --quiet disable $units 2>/dev/null || true
+    done
+}
+
 install() {
     if command -v apt-get >/dev/null; then
         packages=$(missing "$1" debian)
@@ -83,7 +114,7 @@ install() {
     echo "installing $packages"
     $update
     # shellcheck disable=SC2086 # words are what they are
-    $installer $packages >/dev/null
+    without_daemons $installer $packages >/dev/null
 }
 
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
@@ -102,10 +133,14 @@ packages)
     ;;
 deny) install_tools cargo-deny ;;
 packages-test) install "$needs_for_packages_test" ;;
+engines)
+    install "$engines"
+    install "$clients"
+    ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -7,7 +7,8 @@
 // A test that cannot go on says why by failing.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-mod engine;
+mod cost;
+mod engines;
 mod environment;
 mod fixtures;
 mod gc;
