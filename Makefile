@@ -2,12 +2,19 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit integration test-vm soak fuzz deny clean
+.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm soak \
+	fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
 # Where .cargo/config.toml, by naming the target, puts what it builds. ($(shell) has make's own PATH.)
 TARGET := $(shell PATH='$(PATH)' rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 HOOK := $(CURDIR)/target/$(TARGET)/release/oci-awsvpc-hook
+# The same binary wherever it is built: without the paths of this checkout and of the crates' sources.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP := "--remap-path-prefix=$(CARGO_HOME)=/cargo","--remap-path-prefix=$(CURDIR)=/oci-awsvpc-hook"
+# The time of the last change, for all that carries a date.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+export SOURCE_DATE_EPOCH
 export CARGO_TERM_COLOR ?= auto
 
 # The machine's own root, or root of no more than a user namespace?
@@ -18,32 +25,86 @@ help: ## what there is to make
 
 build: ## the hook, static, as it ships
 	@tests/setup.sh build
-	cargo build --release --locked
-	@ls -l $(HOOK)
+	cargo build --release --locked --target $(TARGET) --config 'target.$(TARGET).rustflags=[$(REMAP)]'
+	@ls -l $(HOOK) $(HOOK:hook=runtime)
+
+# What the packages contain, below target/packaging; DESTDIR is another root to install into.
+PACKAGING := $(CURDIR)/target/packaging
+GENERATED := $(PACKAGING)/generated
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+ARCH := $(firstword $(subst -, ,$(TARGET)))
+UNITS := $(notdir $(wildcard packaging/systemd/*))
+
+install: build generated ## the hook and all that belongs to it, into this machine (or DESTDIR)
+	packaging/install.sh $(dir $(HOOK)) $(GENERATED) "$(DESTDIR)"
+
+sbom: ## what the binary is made of: target/packaging/generated/sbom.cdx.json (CycloneDX)
+	@tests/setup.sh packages
+	@mkdir -p $(GENERATED)
+	cargo cyclonedx -q --format json --spec-version 1.5 --target $(TARGET) --no-build-deps \
+		--override-filename .sbom
+	sed 's,file://$(CURDIR),file:///oci-awsvpc-hook,' .sbom.json >$(GENERATED)/sbom.cdx.json
+	@rm .sbom.json
+
+# The registration files are looked at before they go into anything: podman fails every container
+# over a malformed one.
+generated: sbom
+	cargo test --quiet --locked --test hooks_d
+	cargo run --quiet --locked --example generate -- $(GENERATED) \
+		$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F)
+
+deb: build generated ## target/packaging/*.deb
+	@rm -rf $(PACKAGING)/deb && mkdir -p $(PACKAGING)/deb
+	packaging/install.sh $(dir $(HOOK)) $(GENERATED) $(PACKAGING)/deb/root /usr/share/zsh/vendor-completions
+	printf '%s (%s-1) unstable; urgency=medium\n\n  * What is new is in changelog.gz.\n\n -- %s  %s\n' \
+		oci-awsvpc-hook $(VERSION) "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" \
+		"$$(date -u -R -d @$(SOURCE_DATE_EPOCH))" >$(PACKAGING)/deb/changelog
+	cargo deb --quiet --locked --offline --no-build --no-strip --target $(TARGET) \
+		--deb-version $(VERSION)-1 --output $(PACKAGING)/
+
+rpm: build generated ## target/packaging/*.rpm
+	@rm -rf $(PACKAGING)/rpm
+	packaging/install.sh $(dir $(HOOK)) $(GENERATED) $(PACKAGING)/rpm/root
+	rpmbuild -bb --quiet --target $(ARCH)-linux --define '_topdir $(PACKAGING)/rpm' \
+		--define '_rpmdir $(PACKAGING)' --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
+		--define 'version $(VERSION)' --define 'units $(UNITS)' \
+		--define "day $$(LC_ALL=C date -u -d @$(SOURCE_DATE_EPOCH) '+%a %b %d %Y')" \
+		--define 'stage $(PACKAGING)/rpm/root' --define 'packaging $(CURDIR)/packaging' \
+		packaging/rpm/oci-awsvpc-hook.spec
 
 demo: build ## a task with the awsvpc network, under real runc
 	@tests/setup.sh run
 	@tests/demo.sh $(HOOK)
 
-test: check unit integration ## everything that must hold
+test: check unit integration packages ## everything that must hold
 
-check: ## formatting, lints, documentation
+check: deny ## formatting, lints, documentation, dependencies
 	@tests/setup.sh build
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
 unit: ## the pure modules: examples, properties, and the fuzzers' corpus
-	cargo test --locked --lib --bins --test properties --test corpus
+	cargo test --locked --lib --test properties --test corpus --test hooks_d
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
 integration: build
 	@tests/setup.sh run
 ifeq ($(REAL_ROOT),yes)
+	@tests/setup.sh engines
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
+
+packages: deb rpm ## installation for real, on a copy of this machine; a second build is the same
+ifeq ($(REAL_ROOT)$(shell command -v dpkg >/dev/null && echo dpkg),yesdpkg)
+	@tests/setup.sh run
+	@tests/setup.sh packages-test
+	@tests/packages.sh $(PACKAGING)
+else
+	@echo 'NOT RUN: tests/packages.sh; it needs root and Debian' >&2
+endif
 
 test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
 	@tests/setup.sh run
@@ -67,9 +128,15 @@ fuzz: ## a minute of fuzzing for each parser
 			fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=65536 || exit 1; \
 	done
 
-deny: ## licences, sources and bans of all dependencies
-	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny --all-features check bans licenses sources
+# The advisories are a repository of their own, which not every machine can reach: then it says so.
+deny: ## licences, sources, bans of all dependencies, and advisories about them
+	@tests/setup.sh deny
+	cargo deny --all-features --locked check bans licenses sources
+	@if cargo deny fetch db; then \
+		cargo deny --all-features --locked check --disable-fetch advisories; \
+	else \
+		echo 'NOT CHECKED: advisories; their database cannot be fetched from here' >&2; \
+	fi
 
 clean: ## forget what was built
 	cargo clean

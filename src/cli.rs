@@ -26,6 +26,17 @@ pub struct Cli {
     /// Log from this level on, whatever the configuration says.
     #[arg(long, global = true, value_enum, value_name = "LEVEL", overrides_with = "log_level")]
     pub log_level: Option<LogLevel>,
+
+    /// When a stage has done its work, say on stderr what each part of it took
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub timings: Option<TimingsFormat>,
+}
+
+/// How `--timings` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TimingsFormat {
+    /// One line of JSON
+    Json,
 }
 
 /// The stages of a container's life at which this hook has something to do, told in argv because

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub host: Host,
     /// Where the log goes.
     pub log: Log,
+    /// What `oci-awsvpc-runtime` does.
+    pub runtime: Runtime,
 }
 
 /// `[detect]`: a container is ours if this annotation has this value.
@@ -106,6 +108,18 @@ pub struct Log {
     pub level: LogLevel,
 }
 
+/// `[runtime]`: what `oci-awsvpc-runtime` does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Runtime {
+    /// The real runtime; the first that is there, if none is given.
+    pub path: Option<PathBuf>,
+    /// The hook that pause containers get.
+    pub hook: PathBuf,
+    /// Whether environment variables whose names begin with `com.amazonaws.ecs.` are annotations.
+    pub annotations_from_environment: bool,
+}
+
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -142,6 +156,7 @@ impl Default for Config {
             credentials: Credentials::default(),
             host: Host::default(),
             log: Log::default(),
+            runtime: Runtime::default(),
         }
     }
 }
@@ -190,6 +205,16 @@ impl Default for Log {
     }
 }
 
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            path: None,
+            hook: "/usr/libexec/oci/hooks.d/oci-awsvpc-hook".into(),
+            annotations_from_environment: false,
+        }
+    }
+}
+
 impl From<LogLevel> for log::LevelFilter {
     fn from(level: LogLevel) -> Self {
         match level {
@@ -233,6 +258,7 @@ impl Config {
         config.check_times()?;
         config.credentials.check()?;
         config.host.check(&config.credentials)?;
+        config.runtime.check()?;
         Ok(config)
     }
 
@@ -347,6 +373,19 @@ impl Credentials {
             }
             _ if !(1280..=65535).contains(&self.mtu) => {
                 refuse(format!("credentials.mtu {}: must be 1280 to 65535 bytes", self.mtu))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Runtime {
+    fn check(&self) -> Result<()> {
+        // Runtimes insist on it for hooks; and they are called in any directory.
+        let paths = [("path", self.path.as_ref()), ("hook", Some(&self.hook))];
+        match paths.iter().find(|(_, path)| path.is_some_and(|path| path.is_relative())) {
+            Some((key, Some(path))) => {
+                refuse(format!("runtime.{key} {}: must be an absolute path", path.display()))
             }
             _ => Ok(()),
         }

@@ -10,6 +10,7 @@ use crate::{
     nft, plan,
     ruleset::Ruleset,
     setup::look,
+    timings::Timings,
     transact::transact,
 };
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
     if snapshot.on_instance(bridge.as_str()).is_none() {
         done.push(format!("bridge {bridge} is created"));
     }
-    transact(&steps, &kernel, &limits).await?;
+    transact(&steps, &kernel, &limits, &mut Timings::start()).await?;
     Ok(done)
 }
 

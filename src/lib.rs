@@ -25,6 +25,8 @@
 //!
 //! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`], [`teardown`] or [`gc`] →
 //! [`plan`] → [`transact`] → [`kernel`] → [`netlink`], [`netns`].
+//!
+//! [`runtime`] is a program of its own, for engines that cannot be told to call a hook.
 
 pub mod branch;
 pub mod cli;
@@ -48,21 +50,24 @@ pub mod plan;
 mod privileges;
 pub mod rule;
 pub mod ruleset;
+pub mod runtime;
 pub mod setup;
 pub mod snapshot;
 pub mod step;
 pub mod tag;
 pub mod task;
 pub mod teardown;
+pub mod timings;
 pub mod transact;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, TimingsFormat};
 use config::Config;
 use error::{Doing, Result};
 use oci::{Annotations, Container};
 use std::io::{Read, Write};
 use task::Task;
 use teardown::Told;
+use timings::Timings;
 
 /// Does what the command line asks for; a stage reads the container's state from `stdin`.
 ///
@@ -92,7 +97,10 @@ fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     }
     logging::open(config.log, cli.log_level);
     let task = Task::from_annotations(&known.annotations, &config.eni)?;
-    work(setup::set_up(container, &task, config))
+    let mut timings = Timings::start();
+    work(setup::set_up(container, &task, config, &mut timings))?;
+    report(cli, &timings);
+    Ok(())
 }
 
 /// What the annotations say of the ENI hardly matters here: the kernel knows better. Only if they
@@ -107,7 +115,18 @@ fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
         Told::Nothing
     };
     logging::open(config.log, cli.log_level);
-    work(teardown::tear_down(container, told, config))
+    let mut timings = Timings::start();
+    work(teardown::tear_down(container, told, config, &mut timings))?;
+    report(cli, &timings);
+    Ok(())
+}
+
+fn report(cli: &Cli, timings: &Timings) {
+    match cli.timings {
+        // The work is done: nobody to read this is no reason to fail.
+        Some(TimingsFormat::Json) => writeln!(std::io::stderr(), "{}", timings.to_json()).ok(),
+        None => None,
+    };
 }
 
 /// What an operator asks for, and not a runtime: says what it did.

@@ -16,6 +16,7 @@ use crate::{
     snapshot::{Snapshot, Whereabouts},
     tag::short_id,
     task::Task,
+    timings::Timings,
     transact::transact,
 };
 use ipnetwork::IpNetwork;
@@ -34,26 +35,35 @@ const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
 /// # Errors
 /// It cannot or must not be done. What was done is undone; only the addresses and routes that a host
 /// daemon gave the ENI went with the move.
-pub async fn set_up(container: &Container, task: &Task, config: &Config) -> Result<()> {
-    let begin = Instant::now();
+pub async fn set_up(
+    container: &Container,
+    task: &Task,
+    config: &Config,
+    timings: &mut Timings,
+) -> Result<()> {
     let limits = Limits::start(config.deadline())?;
-    let attached_by = begin + Duration::from_secs(config.eni.attach_timeout_seconds);
+    let attached_by = timings.begin() + Duration::from_secs(config.eni.attach_timeout_seconds);
     let kernel = open(container, config)?;
     let id = short_id(&container.id);
     let netns = kernel.task_ns.inode();
     let ruleset = Ruleset::new(&config.credentials, &config.host);
     let credentials = &config.credentials;
     let request = Request { container: &id, netns, task, credentials, ruleset: &ruleset };
-    let (plan, timings) = loop {
+    timings.lap("open");
+    let plan = loop {
         let snapshot = look_for_eni(&request, &kernel, &limits, attached_by).await?;
+        timings.lap("look");
         let plan = plan::plan(&request, &snapshot)?;
-        match transact(&plan.steps, &kernel, &limits).await {
+        timings.lap("plan");
+        match transact(&plan.steps, &kernel, &limits, timings).await {
             Err(error) if error.is_overtaken() => log::debug!("once more: {}", error.line()),
-            outcome => break (plan, outcome?),
+            outcome => {
+                outcome?;
+                break plan;
+            }
         }
     };
-    let took = begin.elapsed().as_secs_f64() * 1e3;
-    log::info!("{} in {took:.1} ms ({timings})", summary(&container.id, task, &plan));
+    log::info!("{} in {timings}", summary(&container.id, task, &plan));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::{
     oci::Container,
     snapshot::tagged_veths,
     tag::{Tag, short_id},
+    timings::Timings,
 };
 use std::{
     slice,
@@ -37,17 +38,24 @@ pub enum Told {
 ///
 /// # Errors
 /// Something could not be taken down. What could be, was.
-pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Result<()> {
-    let begin = Instant::now();
+pub async fn tear_down(
+    container: &Container,
+    told: Told,
+    config: &Config,
+    timings: &mut Timings,
+) -> Result<()> {
     let id = short_id(&container.id);
     let teardown = Teardown {
         instance: Instance::open(&config.credentials)?,
         limits: Limits::start(config.deadline())?,
         patience: Duration::from_secs(config.eni.return_timeout_seconds),
     };
+    timings.lap("open");
     let mut outcomes = Vec::new();
-    for (veth, tag) in teardown.veths(&id).await? {
-        outcomes.push(teardown.task(&veth, &tag).await);
+    let veths = teardown.veths(&id).await?;
+    timings.lap("look");
+    for (veth, tag) in veths {
+        outcomes.push(teardown.task(&veth, &tag, timings).await);
     }
     // What is still labelled as this container's came home without a veth to tell of it.
     let links = teardown.instance.free_links().await?;
@@ -72,7 +80,8 @@ pub async fn tear_down(container: &Container, told: Told, config: &Config) -> Re
         // Whatever this gives must not hide what was said before.
         outcomes.extend(teardown.instance.forget_neighbours().await.err().map(Err));
     }
-    report(container, told, outcomes, begin.elapsed())
+    timings.lap("neighbours");
+    report(container, told, outcomes, timings)
 }
 
 /// One line about all that was done, and the first failure; the others go to the log.
@@ -80,7 +89,7 @@ fn report(
     container: &Container,
     told: Told,
     outcomes: Vec<Result<String>>,
-    took: Duration,
+    timings: &Timings,
 ) -> Result<()> {
     let (mut done, mut failures) = (Vec::new(), Vec::new());
     for outcome in outcomes {
@@ -89,9 +98,8 @@ fn report(
             Err(error) => failures.push(error),
         }
     }
-    let took = took.as_secs_f64() * 1e3;
     if !done.is_empty() {
-        log::info!("container {}: {}, taken down in {took:.1} ms", container.id, done.join(", "));
+        log::info!("container {}: {}, taken down in {timings}", container.id, done.join(", "));
     } else if failures.is_empty() && told != Told::Nothing {
         log::info!("container {}: nothing to take down", container.id);
     }
@@ -139,10 +147,13 @@ impl Teardown<'_> {
     }
 
     /// Takes down what belongs to one veth.
-    async fn task(&self, veth: &Link, tag: &Tag) -> Result<String> {
+    async fn task(&self, veth: &Link, tag: &Tag, timings: &mut Timings) -> Result<String> {
         // First the ENI: if it cannot be brought home, the veth must stay to tell of it.
         let home = self.eni(veth, tag).await?;
-        match self.instance.netlink.delete_link(veth.index).await {
+        timings.lap("eni");
+        let deleted = self.instance.netlink.delete_link(veth.index).await;
+        timings.lap("veth");
+        match deleted {
             Err(error) if !error.is_no_device() => {
                 Err(error).doing(|| format!("deleting {}", veth.name))
             }

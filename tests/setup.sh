@@ -4,6 +4,10 @@
 #
 #   tests/setup.sh build    what `make` needs
 #   tests/setup.sh run      what `make demo` and `make test` need besides
+#   tests/setup.sh packages what `make deb` and `make rpm` need besides
+#   tests/setup.sh packages-test  what `make packages` needs besides
+#   tests/setup.sh deny     what `make deny` needs besides
+#   tests/setup.sh engines  what `make test` needs besides as root
 #   tests/setup.sh vm       what `make test-vm` needs besides
 set -eu
 
@@ -17,11 +21,44 @@ runc runc runc
 nft nftables nftables
 strace strace strace
 /usr/bin/time time time'
+engines='crun crun crun
+podman podman podman
+catatonit catatonit catatonit
+containerd containerd containerd
+dockerd docker.io moby-engine'
+# A part of the above in Debian 12.
+clients='docker docker-cli docker-cli'
 
 missing() {
     echo "$1" | while read -r program debian fedora; do
         command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
     done | sort -u | tr '\n' ' '
+}
+
+needs_for_packages='rpmbuild rpm rpm-build'
+
+# Debian only: dpkg installs one of the packages for real.
+needs_for_packages_test='lintian lintian -
+rpmlint rpmlint -
+podman podman -
+crun crun -
+man man-db -
+col bsdextrautils -
+readelf binutils -
+systemctl systemd -'
+
+# cargo's tools, in versions that the same input gives the same output with. Without optimisation
+# they are built in half the time.
+tools='cargo-deb 3.8.0
+cargo-cyclonedx 0.5.9
+cargo-deny 0.20.2'
+
+install_tools() {
+    echo "$tools" | grep -E "^($1) " | while read -r tool version; do
+        cargo "${tool#cargo-}" --version 2>/dev/null | grep -qwF "$version" && continue
+        echo "installing $tool $version"
+        cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
+    done
 }
 
 # Debian only: the kernel is one of its packages.
@@ -30,11 +67,34 @@ cpio cpio -
 depmod kmod -
 gzip gzip -'
 
+# The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
+# or at the next boot, would change the machine's own network.
+without_daemons() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    "$@"
+    command -v systemctl >/dev/null || return 0
+    for package in $packages; do
+        case $package in
+        docker.io | moby-engine) units='docker.service docker.socket' ;;
+        containerd) units=containerd.service ;;
+        podman) units='podman.service podman.socket podman-auto-update.timer podman-restart.service' ;;
+        *) continue ;;
+        esac
+        # shellcheck disable=SC2086 # words are what they are
+        systemctl --quiet disable $units 2>/dev/null || true
+    done
+}
+
 install() {
     if command -v apt-get >/dev/null; then
         packages=$(missing "$1" debian)
         [ -z "$packages" ] && return
-        installer='env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends'
+        installer='env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends'
         update='apt-get update -qq'
     elif command -v dnf >/dev/null; then
         packages=$(missing "$1" fedora)
@@ -54,7 +114,7 @@ install() {
     echo "installing $packages"
     $update
     # shellcheck disable=SC2086 # words are what they are
-    $installer $packages >/dev/null
+    without_daemons $installer $packages >/dev/null
 }
 
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
@@ -67,10 +127,20 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
+packages)
+    install "$needs_for_packages"
+    install_tools 'cargo-deb|cargo-cyclonedx'
+    ;;
+deny) install_tools cargo-deny ;;
+packages-test) install "$needs_for_packages_test" ;;
+engines)
+    install "$engines"
+    install "$clients"
+    ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -9,14 +9,14 @@ fn the_shipped_file_shows_every_default() {
         .lines()
         .filter(|line| !line.starts_with("# "))
         .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n")
-        .filter(|line| !line.starts_with("ipv6-subnet"))
+        .filter(|line| !line.starts_with("ipv6-subnet") && !line.starts_with("path"))
         .collect();
     assert_eq!(Config::parse(&shown).expect("valid"), Config::default());
     let keys = |table: &toml::Table| -> usize {
         table.values().map(|v| v.as_table().map_or(1, toml::Table::len)).sum()
     };
     let table: toml::Table = shown.parse().expect("TOML");
-    assert_eq!(keys(&table), 1 + 2 + 4 + 6 + 5 + 2, "a key is not shown, or not counted here");
+    assert_eq!(keys(&table), 1 + 2 + 4 + 6 + 5 + 2 + 2, "a key is not shown, or not counted here");
 }
 
 #[test]
@@ -59,6 +59,14 @@ fn times_beyond_reason_are_named() {
     let line = error.expect_err("too long").line();
     assert!(line.contains("eni.attach-timeout-seconds 9223372036854775807"), "{line}");
     assert!(Config::parse("deadline-seconds = 3601").is_err());
+}
+
+#[test]
+fn paths_of_the_runtime_are_absolute() {
+    for key in ["path", "hook"] {
+        let error = Config::parse(&format!("[runtime]\n{key} = \"runc\"\n")).expect_err(key);
+        assert!(error.line().contains(&format!("runtime.{key} runc")), "{}", error.line());
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is logged, where to, and what happens where nobody listens.
 
 use crate::fixtures::{Call, ENI_MAC, Instance, Pause};
+use serde_json::Value;
 use std::{os::unix::net::UnixDatagram, time::Instant};
 use tempfile::TempDir;
 
@@ -18,6 +19,24 @@ fn received(socket: &UnixDatagram) -> Vec<String> {
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     })
     .collect()
+}
+
+#[test]
+fn timings_are_for_programs_too() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    for (stage, parts) in [
+        ("prestart", &["open", "look", "plan", "veth", "move", "running"][..]),
+        ("poststop", &["open", "look", "eni", "veth", "neighbours"]),
+    ] {
+        let call = pause.call(stage).option("--timings=json").option("--log-level=error");
+        let said: Value = call.on(&instance).well().parse().expect("one JSON object");
+        let told = said["parts"].as_array().expect("a list");
+        let names: Vec<&str> = told.iter().map(|part| part["part"].as_str().unwrap()).collect();
+        assert!(parts.iter().all(|part| names.contains(part)), "{names:?}");
+        let sum: f64 = told.iter().map(|part| part["ms"].as_f64().unwrap()).sum();
+        let total = said["total_ms"].as_f64().unwrap();
+        assert!((sum - total).abs() < 0.1 && total > 1.0, "{said}");
+    }
 }
 
 #[test]

@@ -7,11 +7,11 @@
 // A test that cannot go on says why by failing.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-mod engine;
+mod cost;
+mod engines;
 mod environment;
 mod fixtures;
 mod gc;
-mod hooks_d;
 mod host_managers;
 mod kills;
 mod limits;

@@ -12,6 +12,7 @@ use oci_awsvpc_hook::{
     setup::look,
     step::{Side, Step},
     task::Task,
+    timings::Timings,
     transact::transact,
 };
 use std::time::Duration;
@@ -102,7 +103,9 @@ fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> u
         let refused = Step::SetUp { side: Side::Task, link: "nowhere".parse().unwrap() };
         steps.insert(fail_at.min(planned), refused);
         let limits = Limits::start(Duration::from_secs(30)).unwrap();
-        let error = transact(&steps, &kernel, &limits).await.expect_err("no such device");
+        let error = transact(&steps, &kernel, &limits, &mut Timings::start())
+            .await
+            .expect_err("no such device");
         assert_eq!(error.line(), "switching on nowhere in the task: no such device");
         planned
     };
@@ -171,7 +174,10 @@ fn a_move_that_fails_halfway_is_undone() {
                 mtu: Some(1500),
             };
             let limits = Limits::start(Duration::from_secs(30)).unwrap();
-            transact(&[step], &kernel, &limits).await.expect_err("the name is taken").line()
+            transact(&[step], &kernel, &limits, &mut Timings::start())
+                .await
+                .expect_err("the name is taken")
+                .line()
         })
     });
     assert!(line.contains("into the task as eth0, mtu 1500: file exists"), "{line}");

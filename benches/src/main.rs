@@ -1,0 +1,40 @@
+//! Whole processes against the clock: the hook, the floor below it, and the plugins that it replaces.
+//!
+//!   bench HOOK FLOOR OUT [ROUNDS]
+//!
+//! Needs root, and CNI's reference plugins where Debian puts them. Makes all its networks itself, in
+//! namespaces without a name. Writes tables and plots into the folder OUT.
+
+mod density;
+mod first_byte;
+mod pairs;
+mod programs;
+mod report;
+mod timed;
+mod together;
+mod world;
+
+use std::{path::PathBuf, process::exit};
+
+/// What is measured.
+pub struct Programs {
+    pub hook: PathBuf,
+    pub floor: PathBuf,
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let [_, hook, floor, out, rest @ ..] = &words[..] else {
+        eprintln!("usage: bench HOOK FLOOR OUT [ROUNDS]");
+        exit(2);
+    };
+    let rounds = rest.first().map_or(30, |rounds| rounds.parse().expect("a number"));
+    let programs = Programs { hook: hook.into(), floor: floor.into() };
+    let mut report = report::Report::new(out.into());
+    report.machine();
+    pairs::run(&programs, rounds, &mut report);
+    first_byte::run(&programs, rounds * 7, &mut report);
+    together::run(&programs, &mut report);
+    density::run(&programs, &mut report);
+    exit(i32::from(!report.write()));
+}

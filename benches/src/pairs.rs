@@ -1,0 +1,100 @@
+//! Start and stop, paired round by round with everything that they are compared with.
+
+use crate::{
+    Programs,
+    programs::{Plugins, state},
+    report::Report,
+    timed::{Series, complete, ratio},
+    world::{ENI, Instance, Pause},
+};
+use std::{fs, process::Command, time::Duration};
+
+/// What the kernel does after the last round, it shall not do in the next.
+const REST: Duration = Duration::from_millis(60);
+
+fn fresh(programs: &Programs, round: usize) -> (Instance, Pause) {
+    std::thread::sleep(REST);
+    let instance = Instance::new(&programs.hook);
+    instance.attach("eth1", ENI);
+    (instance, Pause::new(format!("task-{round}")))
+}
+
+pub fn run_all(programs: &Programs, rounds: usize) -> [Series; 7] {
+    let plugins = Plugins::new();
+    let mut series: [Series; 7] = Default::default();
+    for round in 0..rounds {
+        let [hook, stop, floor, add, del, not_ours, nothing] = &mut series;
+        let (instance, pause) = fresh(programs, round);
+        hook.0.push(programs.start_hook(&instance, &pause, ENI).done());
+        stop.0.push(programs.stop_hook(&instance, &pause, ENI));
+        let (instance, pause) = fresh(programs, round);
+        floor.0.push(programs.start_floor(&instance, &pause, "eth1", 9).done());
+        let (instance, pause) = fresh(programs, round);
+        add.0.push(plugins.call("ADD", &instance, &pause));
+        del.0.push(plugins.call("DEL", &instance, &pause));
+        let (instance, _pause) = fresh(programs, round);
+        not_ours.0.push(programs.not_ours(&instance));
+        nothing.0.push(complete(Command::new("/bin/true"), &instance.netns.0, ""));
+    }
+    series
+}
+
+/// System calls, and requests to the kernel's routing socket among them.
+fn calls(programs: &Programs, stage: &str) -> (usize, usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace");
+    let (instance, pause) = fresh(programs, 0);
+    if stage == "poststop" {
+        programs.start_hook(&instance, &pause, ENI).done();
+    }
+    let command = match stage {
+        "floor" => programs.floor(&instance, &pause, "eth1", 9),
+        stage => programs.hook(stage),
+    };
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(&trace);
+    strace.arg(command.get_program()).args(command.get_args());
+    complete(strace, &instance.netns.0, &state(&pause, ENI));
+    let text = fs::read_to_string(trace).expect("a trace");
+    let calls = text.lines().filter(|line| line.contains('(') && !line.contains("resumed>"));
+    let requests = text.lines().filter(|line| line.contains(" sendto("));
+    (calls.count(), requests.count())
+}
+
+pub fn run(programs: &Programs, rounds: usize, report: &mut Report) {
+    let series = run_all(programs, rounds);
+    let names = [
+        "hook prestart",
+        "hook poststop",
+        "floor",
+        "CNI plugins ADD",
+        "CNI plugins DEL",
+        "hook, not ours",
+        "/bin/true",
+    ];
+    report.title(&format!("Whole processes, {rounds} rounds in fresh namespaces, paired"));
+    let rows = names.iter().zip(&series).map(|(name, series)| {
+        vec![
+            (*name).to_owned(),
+            format!("{:.2}", series.median()),
+            format!("{:.2}", series.quantile(0.99)),
+            format!("{:.1}", series.memory()),
+        ]
+    });
+    report.table(&["program", "median ms", "p99 ms", "peak MB"], rows.collect());
+    let [hook, stop, floor, add, del, not_ours, nothing] = &series;
+    report.bound("prestart / floor", ratio(hook, floor), 1.25);
+    report.bound("prestart / CNI plugins ADD", ratio(hook, add), 0.40);
+    report.figure("poststop / CNI plugins DEL", ratio(stop, del));
+    report.bound("not ours / /bin/true", ratio(not_ours, nothing), 2.0);
+    report.bound("peak memory, MB", hook.memory().max(stop.memory()), 6.0);
+
+    let counted = ["prestart", "poststop", "floor"].map(|stage| {
+        let (all, requests) = calls(programs, stage);
+        vec![stage.to_owned(), all.to_string(), requests.to_string()]
+    });
+    report.table(&["stage", "system calls", "netlink requests"], counted.to_vec());
+    let plotted: Vec<(&str, &Series)> =
+        [("hook prestart", hook), ("floor", floor), ("CNI plugins ADD", add)].to_vec();
+    report.rounds("rounds.svg", "one start, milliseconds, round by round", &plotted);
+}

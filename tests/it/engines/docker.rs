@@ -1,0 +1,140 @@
+//! Docker, with `oci-awsvpc-runtime` as one of its runtimes.
+
+use super::{Engine, PAUSE, SLEEP, live, options};
+use crate::fixtures::{Daemon, Machine, annotations, eventually};
+use serde_json::{Value, json};
+
+struct Docker {
+    _daemon: Daemon,
+    machine: Machine,
+    /// How the pause container's annotations are told: Docker knows `--annotation` from 24 on.
+    flag: &'static str,
+    runtime: &'static str,
+}
+
+impl Docker {
+    fn new(runtime: &'static str) -> Self {
+        let machine = Machine::new();
+        let daemon = start(&machine);
+        let annotates = annotates(&machine);
+        let path = machine.run(&format!("command -v {runtime}"));
+        let mut config = format!("[runtime]\npath = \"{path}\"\n");
+        if !annotates {
+            config.push_str("annotations-from-environment = true\n");
+        }
+        machine.write("/etc/oci-awsvpc-hook/config.toml", &config);
+        let flag = if annotates { "--annotation" } else { "--env" };
+        Self { _daemon: daemon, machine, flag, runtime }
+    }
+
+    fn output(&self, line: &str) -> Result<(), String> {
+        let output = self.machine.try_run(line);
+        let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(shown) }
+    }
+
+    /// What it knows of a container's state.
+    fn state(&self, id: &str, field: &str) -> String {
+        self.machine.run(&format!("docker inspect --format '{{{{.State.{field}}}}}' {id}"))
+    }
+}
+
+/// Whether Docker has annotations.
+pub fn annotates(machine: &Machine) -> bool {
+    let major = machine.run("docker version --format '{{.Server.Version}}' | cut -d. -f1");
+    major.parse::<u32>().expect("a version") >= 24
+}
+
+/// Starts dockerd on a machine, with the wrapper as a runtime, and an image.
+pub fn start(machine: &Machine) -> Daemon {
+    let mut config: Value =
+        include_str!("../../../packaging/engines/daemon.json").parse().expect("JSON");
+    config["storage-driver"] = json!("vfs");
+    config["exec-opts"] = json!(["native.cgroupdriver=cgroupfs"]);
+    // The network is a test's: Docker's own bridge is not asked for.
+    for key in ["iptables", "ip6tables", "ip-forward"] {
+        config[key] = json!(false);
+    }
+    config["bridge"] = json!("none");
+    machine.write("/etc/docker/daemon.json", &config.to_string());
+    let daemon = machine.daemon("dockerd");
+    eventually("dockerd answers", || machine.try_run("docker version").status.success());
+    machine.run("tar -C /run/rootfs -c . | docker import - busybox");
+    daemon
+}
+
+impl Engine for Docker {
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    fn try_start(&self, id: &str, annotations: &Value) -> Result<(), String> {
+        self.output(&format!(
+            "docker run -d --runtime awsvpc --name {id} --network none {} busybox {PAUSE}",
+            options(self.flag, annotations)
+        ))
+    }
+
+    fn join(&self, id: &str, pause: &str, command: &str) {
+        let network = format!("--network container:{pause}");
+        let run = format!("docker run -d --runtime awsvpc --name {id} {network} busybox {command}");
+        self.output(&run).expect("it starts");
+    }
+
+    fn exec(&self, id: &str, command: &str) -> String {
+        let output = self.machine.try_run(&format!("docker exec {id} {command}"));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    fn pid(&self, id: &str) -> u32 {
+        self.state(id, "Pid").parse().expect("a pid")
+    }
+
+    fn stop(&self, id: &str) {
+        self.machine.run(&format!("docker stop {id}"));
+    }
+
+    fn bury(&self, id: &str) {
+        eventually("it is known to have exited", || self.state(id, "Running") == "false");
+    }
+
+    fn restart(&self, id: &str) {
+        self.machine.run(&format!("docker restart {id}"));
+    }
+
+    fn remove(&self, ids: &[&str]) {
+        self.machine.run(&format!("docker rm --force {}", ids.join(" ")));
+    }
+
+    fn shows_why(&self) -> bool {
+        self.runtime != "crun"
+    }
+}
+
+#[test]
+#[ignore = "needs real root: drives Docker"]
+fn a_task_under_docker_on_runc() {
+    live(&Docker::new("runc"));
+}
+
+#[test]
+#[ignore = "needs real root: drives Docker"]
+fn a_task_under_docker_on_crun() {
+    live(&Docker::new("crun"));
+}
+
+#[test]
+#[ignore = "needs real root: drives Docker"]
+fn labels_and_unconfigured_variables_make_no_pause_container() {
+    let docker = Docker::new("runc");
+    docker.machine.write("/etc/oci-awsvpc-hook/config.toml", "");
+    for (id, flag) in [("labelled", "--label"), ("told", "--env")] {
+        let options = options(flag, &annotations());
+        let run = format!("docker run -d --runtime awsvpc --name {id} --network none {options}");
+        docker.output(&format!("{run} busybox {SLEEP}")).expect("an ordinary container");
+        let links = docker.exec(id, "/bin/ip link show");
+        assert!(links.contains("lo: ") && !links.contains("eth0"), "{links}");
+    }
+    docker.machine.instance.assert_home();
+    docker.remove(&["labelled", "told"]);
+}
