@@ -62,8 +62,6 @@ pub struct Vlan<'a> {
     pub vlan: VlanId,
     /// The link's namespace.
     pub netns: &'a Netns,
-    /// Its name there.
-    pub inside: &'a InterfaceName,
     /// Its MAC address.
     pub mac: Mac,
     /// Its MTU in bytes.
@@ -179,12 +177,14 @@ impl Netlink {
         self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
-    /// Creates a link of a VLAN. It is not up.
+    /// Creates a link of a VLAN. It is not up. With `%d` in its name, the kernel picks the first number
+    /// that is free where the link will be.
     ///
     /// # Errors
-    /// The kernel's; EEXIST where the name or the VLAN is taken, ENODEV where the trunk is gone.
-    pub async fn add_vlan(&self, vlan: &Vlan<'_>) -> Answer<()> {
-        let link = LinkVlan::new(vlan.inside.as_str(), vlan.trunk, vlan.vlan.number())
+    /// The kernel's; EEXIST where the VLAN is taken, or the name, there or here (before Linux 6.15, the
+    /// kernel looks for it on both sides). ENODEV where the trunk is gone.
+    pub async fn add_vlan(&self, vlan: &Vlan<'_>, name: &str) -> Answer<()> {
+        let link = LinkVlan::new(name, vlan.trunk, vlan.vlan.number())
             .address(vlan.mac.bytes().to_vec())
             .mtu(vlan.mtu)
             .setns_by_fd(vlan.netns.as_raw_fd());

@@ -76,7 +76,7 @@ add_udev() {
 # All that has to do with networks: the guest loads what it needs when it needs it, as usual.
 add_modules() {
     local modules=$work/kernel/lib/modules/$release directory
-    for directory in net drivers/net drivers/virtio lib crypto; do
+    for directory in net drivers/net drivers/virtio drivers/char lib crypto; do
         mkdir -p "$root/lib/modules/$release/kernel/${directory%/*}"
         cp -a "$modules/kernel/$directory" "$root/lib/modules/$release/kernel/$directory"
     done
@@ -115,8 +115,8 @@ make_initramfs() {
     (cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/initramfs"
 }
 
-# The guest's serial ports: its console; what it reports; and qemu's own control socket (QMP), so that
-# it can plug NICs in and out and hear what becomes of it.
+# The guest's ports: its console; what it reports; and qemu's own control socket (QMP), so that it can
+# plug NICs in and out and hear what becomes of it.
 boot() {
     local nothing
     rm -f "$work"/{tap,qmp,console.log}
@@ -129,7 +129,8 @@ boot() {
         -chardev "file,id=console,path=$work/console.log" -serial chardev:console \
         -chardev stdio,id=tap,signal=off -serial chardev:tap \
         -chardev "socket,id=qmp,path=$work/qmp,server=on,wait=off" -mon chardev=qmp,mode=control \
-        -chardev "socket,id=wire,path=$work/qmp" -device pci-serial,chardev=wire \
+        -chardev "socket,id=wire,path=$work/qmp" -device virtio-serial \
+        -device virtserialport,chardev=wire \
         </dev/null >"$work/tap" 2>"$work/qemu.log" 8>&- &
     qemu=$!
     exec 3<"$work/tap"
@@ -147,6 +148,7 @@ follow() {
         'ok '*) passed=$((passed + 1)) ;;
         'not ok '*) failed=$((failed + 1)) ;;
         1..*) plan=${line#1..} ;;
+        'Bail out!'*) failed=$((failed + 1)) ;;
         esac
         [ $SECONDS -lt $limit ] || break
     done

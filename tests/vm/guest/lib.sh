@@ -26,7 +26,7 @@ check() {
         echo "not ok $checks - $text"
         echo "$*"
         tail -n 20 /tmp/check
-        ip -oneline address
+        ip -brief address
     } | sed '2,$ s/^/#   /' >/dev/ttyS1
 }
 
@@ -67,27 +67,19 @@ present_as() { [ "$(name_of $eni)" = "$1" ]; }
 absent() { [ -z "$(name_of "$1")" ]; }
 
 # qemu itself, by its machine protocol (QMP): requests and answers are lines of JSON.
-qemu=/dev/$(basename /sys/bus/pci/drivers/serial/0000:*/tty/*)
-stty -F "$qemu" raw -echo
-cat "$qemu" >/run/qmp &
+until_so [ -e /dev/vport0p1 ]
+exec 3<>/dev/vport0p1
+cat <&3 >/run/qmp &
 
 # qmp COMMAND ARGUMENTS: asks qemu, and waits for its answer.
 qmp() {
     local request
     read -r request </proc/sys/kernel/random/uuid
-    echo "{\"execute\": \"$1\", \"id\": \"$request\", \"arguments\": {$2}}" >"$qemu"
+    echo "{\"execute\": \"$1\", \"id\": \"$request\", \"arguments\": {$2}}" >&3
     until_so grep "\"id\": \"$request\"" /run/qmp
     grep "\"id\": \"$request\"" /run/qmp | not grep '"error"'
 }
-
-# It begins by asking what qemu can do. What came before the port was set right may have been echoed, so
-# the first try may be answered by an error.
-greeted() {
-    echo '{"execute": "qmp_capabilities"}' >"$qemu"
-    sleep 0.2
-    grep '"return"' /run/qmp
-}
-until_so greeted || bail_out "qemu does not answer"
+qmp qmp_capabilities '' || bail_out "qemu does not answer"
 
 # attach NAME MAC [PROPERTIES]: plugs in a NIC, on the hub that is the subnet.
 attach() {

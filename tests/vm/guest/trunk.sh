@@ -68,6 +68,23 @@ until_so came_home
 check "gc" $hook gc
 check "nothing is left" nothing_left
 
+topic "names that are taken on the instance"
+ip link add eth7 type dummy
+check "the instance has an eth0 and an eth7" links 'any(.[]; .ifname == "eth0") and any(.[]; .ifname == "eth7")'
+check "a branch is called eth7" start vlan101 "$(mac_of 101)" 10.0.1.5 \
+    "$(of_vlan 101),\"com.amazonaws.ecs.eni.interface-name\":\"eth7\""
+check "inside" [ -n "$(inside vlan101 ip -o link show eth7 type vlan)" ]
+check "a second call" call prestart vlan101 "$(of_vlan 101),\"com.amazonaws.ecs.eni.interface-name\":\"eth7\""
+inside vlan101 ip link set eth7 down
+inside vlan101 ip link set eth7 name eth0 alias ''
+check "one that was killed before the branch had its name: another call" \
+    call prestart vlan101 "$(of_vlan 101),\"com.amazonaws.ecs.eni.interface-name\":\"eth7\""
+check "gives it its name" [ -n "$(inside vlan101 ip -o link show eth7 type vlan)" ]
+check "it reaches the VPC" pings vlan101 10.0.1.1
+stop_of 101
+end vlan101
+ip link delete eth7
+
 topic "two branches"
 check "one starts" start_of 101
 check "another starts" start_of 102
