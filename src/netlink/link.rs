@@ -293,7 +293,7 @@ fn decode(payload: &[u8]) -> Option<Link> {
         ethernet: LinkLayerType::from(kind) == LinkLayerType::Ether,
         loopback: flags.contains(LinkFlags::Loopback),
         up: flags.contains(LinkFlags::Up),
-        running: flags.contains(LinkFlags::Up | LinkFlags::Running),
+        running: flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp),
     };
     let mut state = State::Unknown;
     for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
@@ -312,8 +312,9 @@ fn decode(payload: &[u8]) -> Option<Link> {
             _ => {}
         }
     }
-    // A veth always comes to be up; until then, a kernel may call it unknown, and running.
-    link.running &= state == State::Up || !link.is_veth();
+    // A veth or VLAN always comes to be up; until then, a kernel may call it unknown, and running.
+    let certain = link.is_veth() || link.vlan.is_some();
+    link.running &= state == State::Up || !certain;
     Some(link)
 }
 
@@ -367,16 +368,24 @@ mod tests {
     }
 
     #[test]
-    fn a_veth_runs_only_when_its_state_is_up() {
+    fn a_veth_or_vlan_runs_only_when_its_state_is_up() {
         const UP_RUNNING: u32 = 0x41;
-        let veth = attribute(18, &attribute(1, b"veth\0"));
-        let running = |state: u8, kind: &[u8]| {
-            decode(&[&header(UP_RUNNING), kind, &attribute(16, &[state])].concat())
+        const LOWER_UP: u32 = 0x1_0000;
+        let running = |flags: u32, state: u8, kind: &[u8]| {
+            decode(&[&header(flags), kind, &attribute(16, &[state])].concat())
                 .expect("a link")
                 .running
         };
-        assert!(running(6, &veth) && !running(0, &veth));
-        assert!(running(6, &[]) && running(0, &[]));
+        let veth = attribute(18, &attribute(1, b"veth\0"));
+        let id = attribute(2, &attribute(1, &101_u16.to_ne_bytes()));
+        let vlan = attribute(18, &[attribute(1, b"vlan\0"), id].concat());
+        for kind in [veth, vlan] {
+            assert!(running(UP_RUNNING | LOWER_UP, 6, &kind));
+            assert!(!running(UP_RUNNING | LOWER_UP, 0, &kind));
+        }
+        assert!(running(UP_RUNNING | LOWER_UP, 6, &[]) && running(UP_RUNNING | LOWER_UP, 0, &[]));
+        // Unknown, and so running, but without a carrier.
+        assert!(!running(UP_RUNNING, 0, &[]));
     }
 
     #[test]
