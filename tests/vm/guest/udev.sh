@@ -83,6 +83,48 @@ udevadm trigger --action=add /sys/class/net/*
 check "so it is at boot" unmanaged $eni
 check "the instance's own interface is managed" managed $primary
 check "lo is" [ -z "$(property lo ID_NET_MANAGED_BY)" ]
-udevadm control --exit
+check "the bridge is not" [ "$(property ecs-bridge ID_NET_MANAGED_BY)" = unmanaged ]
+
+topic "the file for systemd-networkd"
+# What a distribution configures every interface with; by DHCP, but for the server that is not here.
+printf '[Match]\nType=ether\n[Network]\nAddress=10.0.9.9/24\nIPv6AcceptRA=no\n' >/etc/systemd/network/80-all.network
+# as systemd-tmpfiles does
+mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
+chown -R systemd-network:systemd-network /run/systemd/netif
+# state STATE MAC: what it has decided about an interface.
+state() { until_so in_state "$@"; }
+in_state() {
+    read -r index <"/sys/class/net/$(name_of "$2")/ifindex" &&
+        grep -E -x "ADMIN_STATE=$1" "/run/systemd/netif/links/$index"
+}
+managed='(configuring|configured)'
 rm /etc/udev/rules.d/*
+udevadm control --reload
+udevadm trigger --action=add "/sys/class/net/$(name_of $eni)"
+udevadm settle
+systemd-networkd 2>/tmp/networkd &
+networkd=$!
+check "without it, the ENI is configured" state $managed $eni
+kill $networkd
+wait $networkd
+unplug eni
+cp /test/81-oci-awsvpc-hook.rules /etc/udev/rules.d/
+udevadm control --reload
+cp /test/05-oci-awsvpc-hook.network /etc/systemd/network/
+systemd-networkd 2>/tmp/networkd &
+networkd=$!
+plug eni $eni
+until_so predictable $eni
+check "an ENI that is plugged in is left alone" state unmanaged $eni
+check "a task starts" start a
+veth=$(ip -json link show type bridge_slave | jq --raw-output '.[].ifname // empty')
+check "its veth is left alone" state unmanaged "$(cat "/sys/class/net/$veth/address")"
+check "the task reaches the VPC" works a
+call poststop a
+check "and when the task is done with it" state unmanaged $eni
+end a
+check "the instance's own interface is configured" state $managed $primary
+kill $networkd
+udevadm control --exit
+rm /etc/udev/rules.d/* /etc/systemd/network/*
 unplug primary
