@@ -2,7 +2,7 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm soak \
+.PHONY: help build install generated sbom deb rpm demo test check unit integration packages vm test-vm soak \
 	fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
@@ -76,7 +76,7 @@ demo: build ## a task with the awsvpc network, under real runc
 	@tests/setup.sh run
 	@tests/demo.sh $(HOOK)
 
-test: check unit integration packages ## everything that must hold
+test: check unit integration packages vm ## everything that must hold
 
 check: deny ## formatting, lints, documentation, dependencies
 	@tests/setup.sh build
@@ -106,10 +106,18 @@ else
 	@echo 'NOT RUN: tests/packages.sh; it needs root and Debian' >&2
 endif
 
+ifeq ($(shell uname -m)$(shell command -v apt-get >/dev/null && echo apt),x86_64apt)
+vm: test-vm
+else
+vm:
+	@echo 'NOT RUN: tests/vm/run.sh, all tests with real NICs; it needs Debian on x86-64' >&2
+endif
+
+# TOPICS=trunk runs the checks in tests/vm/guest/trunk.sh only.
 test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
 	@tests/setup.sh run
 	@tests/setup.sh vm
-	@tests/vm/run.sh $(HOOK)
+	@tests/vm/run.sh $(HOOK) $(TOPICS)
 
 soak: build ## a thousand kill-and-heal rounds in a row
 	@tests/setup.sh run

@@ -61,11 +61,16 @@ install_tools() {
     done
 }
 
-# Debian only: the kernel is one of its packages.
+# Debian only: the kernel is one of its packages. (run.sh fetches that and others, and unpacks them.)
 needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
 cpio cpio -
 depmod kmod -
-gzip gzip -'
+gzip gzip -
+strip binutils -
+crun crun -
+/lib/systemd/systemd-networkd systemd -
+setpriv util-linux -
+flock util-linux -'
 
 # The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
 # or at the next boot, would change the machine's own network.

@@ -62,15 +62,18 @@ add() {
     done
 }
 
-# What systemd-udevd needs, as Debian ships it.
+# systemd-udevd and systemd-networkd, and what they need, as Debian ships it.
 add_udev() {
     unpack udev udev
     cp -a "$work/udev/lib/udev" "$root/lib/udev"
-    mkdir -p "$root"/{lib/systemd,etc/udev/rules.d}
+    mkdir -p "$root"/{lib/systemd,etc/udev/rules.d,etc/systemd/network}
     cp -a "$work/udev/lib/systemd/network" "$root/lib/systemd/network"
     add "$work/udev/bin/udevadm"
     ln -s udevadm "$root/bin/systemd-udevd" # it is what it is called
-    cp "$here"/../../packaging/integration/*.rules "$root/test/"
+    add /lib/systemd/systemd-networkd
+    printf '%s\n' root:x:0:0::/:/bin/sh systemd-network:x:998:998::/:/bin/false >"$root/etc/passwd"
+    printf '%s\n' root:x:0: systemd-network:x:998: >"$root/etc/group"
+    cp "$here"/../../packaging/integration/*.{rules,network} "$root/test/"
 }
 
 # All that has to do with networks: the guest loads what it needs when it needs it, as usual.

@@ -34,9 +34,13 @@ not() { ! "$@"; }
 
 # until_so COMMAND...: waits for it, for at most twenty seconds.
 until_so() {
-    for _ in $(seq 2000); do
+    local begin now
+    read -r begin _ </proc/uptime
+    now=$begin
+    while [ ${now%.*} -le $((${begin%.*} + 20)) ]; do
         "$@" >/dev/null 2>&1 && return
         sleep 0.01
+        read -r now _ </proc/uptime
     done
     return 1
 }

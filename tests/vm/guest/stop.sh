@@ -30,7 +30,7 @@ end f
 
 topic "the pause container dies first"
 start g
-inside g sleep 100000 &
+nsenter --target "$(pid_of g)" --net -- sleep 100000 &
 application=$!
 until_so own_netns $application
 end g
