@@ -2,7 +2,7 @@
 # install and for runc.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm soak \
+.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm bench soak \
 	fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
@@ -110,6 +110,16 @@ test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent 
 	@tests/setup.sh run
 	@tests/setup.sh vm
 	@tests/vm/run.sh $(HOOK)
+
+# The benches are a package of their own; what they print and plot is in target/bench.
+ROUNDS ?= 40
+
+bench: build ## against the clock: the hook, the floor below it, the CNI plugins, /bin/true
+	@tests/setup.sh run
+	@tests/setup.sh bench
+	cargo build --release --locked --manifest-path benches/Cargo.toml --target-dir target/benches
+	target/benches/$(TARGET)/release/oci-awsvpc-hook-benches $(HOOK) \
+		target/benches/$(TARGET)/release/floor target/bench $(ROUNDS)
 
 soak: build ## a thousand kill-and-heal rounds in a row
 	@tests/setup.sh run

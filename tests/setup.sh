@@ -9,6 +9,7 @@
 #   tests/setup.sh deny     what `make deny` needs besides
 #   tests/setup.sh engines  what `make test` needs besides as root
 #   tests/setup.sh vm       what `make test-vm` needs besides
+#   tests/setup.sh bench    what `make bench` needs besides
 set -eu
 
 # program, its package on Debian, its package on Amazon Linux and Fedora
@@ -21,6 +22,7 @@ runc runc runc
 nft nftables nftables
 strace strace strace
 /usr/bin/time time time'
+needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
 engines='crun crun crun
 podman podman podman
 catatonit catatonit catatonit
@@ -127,6 +129,7 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
+bench) install "$needs_for_bench" ;;
 packages)
     install "$needs_for_packages"
     install_tools 'cargo-deb|cargo-cyclonedx'
@@ -142,5 +145,5 @@ vm)
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
