@@ -13,6 +13,7 @@ mod fixtures;
 mod gc;
 mod hooks_d;
 mod host_managers;
+mod isolation;
 mod kills;
 mod limits;
 mod logging;
