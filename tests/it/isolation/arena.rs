@@ -2,7 +2,7 @@
 
 use crate::fixtures::{ENI_MAC, Instance, Mac, Netns, Pause, Server, Wire, eventually, mac};
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, UdpSocket},
+    net::{Ipv4Addr, UdpSocket},
     time::Duration,
 };
 
@@ -169,7 +169,7 @@ impl Arena {
         };
         // Of the forwarding database, which MAC address is where; the rest is age.
         let database: String =
-            host.run("bridge fdb show br ecs-bridge | sed 's/ used .*//' | sort");
+            host.run("bridge fdb show br ecs-bridge | grep master | sed 's/ used .*//' | sort");
         let routes =
             ["-4", "-6"].map(|family| host.ip(&format!("{family} route show dev ecs-bridge")));
         [
@@ -245,16 +245,6 @@ impl Task {
     pub fn pid(&self) -> u32 {
         self.pause.pid()
     }
-}
-
-/// The link-local IPv6 address of a link.
-pub fn link_local(netns: &Netns, link: &str) -> Ipv6Addr {
-    let find = || {
-        let shown = netns.json(&format!("ip -j -6 addr show dev {link} scope link -tentative"));
-        shown[0]["addr_info"][0]["local"].as_str().map(|text| text.parse().expect("an address"))
-    };
-    eventually("a link-local address", || find().is_some());
-    find().expect("an address")
 }
 
 /// A UDP socket.

@@ -2,10 +2,10 @@
 
 use super::{
     Attack,
-    arena::{Arena, BRIDGE, ENDPOINT, GATEWAY, INSTANCE, ROUTER, UDP_PORT, link_local},
+    arena::{Arena, BRIDGE, ENDPOINT, GATEWAY, INSTANCE, ROUTER, UDP_PORT},
     nothing, try_all,
 };
-use crate::fixtures::{EVERYBODY, Frame, NOBODY};
+use crate::fixtures::{EVERYBODY, Frame, NOBODY, link_local};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A lease that nobody holds, or one of the two tasks' by the chance of one in five hundred.

@@ -2,10 +2,10 @@
 
 use super::{
     Attack,
-    arena::{Arena, BRIDGE, GATEWAY, INSTANCE, ROUTER, UDP_PORT, link_local},
+    arena::{Arena, BRIDGE, GATEWAY, INSTANCE, ROUTER, UDP_PORT},
     nothing, try_all,
 };
-use crate::fixtures::Frame;
+use crate::fixtures::{Frame, link_local};
 use std::{
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},

@@ -8,7 +8,10 @@ mod arena;
 mod eavesdropping;
 mod impersonation;
 mod instance;
+mod ipv6;
+mod metadata;
 mod neighbour;
+mod routing;
 mod vlan;
 
 use arena::{Arena, Defence};

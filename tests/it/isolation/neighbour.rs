@@ -2,10 +2,10 @@
 
 use super::{
     Attack,
-    arena::{Arena, GATEWAY, Task, UDP_PORT, link_local},
+    arena::{Arena, GATEWAY, Task, UDP_PORT},
     nothing, try_all,
 };
-use crate::fixtures::{EVERYBODY, Frame, NOBODY, Server};
+use crate::fixtures::{EVERYBODY, Frame, NOBODY, Server, link_local};
 use std::{
     net::{Ipv4Addr, TcpStream, UdpSocket},
     time::Duration,
