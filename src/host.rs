@@ -5,7 +5,7 @@ use crate::{
     error::{Doing, Result, refuse},
     kernel::Kernel,
     limits::Limits,
-    netlink::{Netlink, has_chains},
+    netlink::{Netlink, has_chains, has_tables},
     netns::Netns,
     nft, plan,
     ruleset::Ruleset,
@@ -40,12 +40,12 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
     let ruleset = Ruleset::new(&config.credentials, &config.host);
     let snapshot = look(&kernel, &ruleset).await?;
     let (_, steps) = plan::host(&ruleset, &config.credentials, &snapshot)?;
-    if ruleset.chains().is_empty() {
-        // Perhaps they were asked for earlier.
-        nft::remove().await?;
-    }
     let bridge = &config.credentials.bridge;
     let mut done = Vec::new();
+    if ruleset.chains().is_empty() {
+        // Perhaps they were asked for earlier.
+        done.extend(remove_rules().await?);
+    }
     if !snapshot.has_rules {
         done.push("nftables rules are installed".to_owned());
     }
@@ -89,7 +89,15 @@ pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
         netlink.delete_link(bridge.index).await.doing(|| format!("deleting {name}"))?;
         done.push(format!("bridge {name} is deleted"));
     }
-    nft::remove().await.doing(|| "removing nftables rules from the instance")?;
-    done.push("nftables rules are removed".to_owned());
+    done.extend(remove_rules().await?);
     Ok(done)
+}
+
+/// A kernel that cannot be asked whether there are any has none.
+async fn remove_rules() -> Result<Option<String>> {
+    if !has_tables().unwrap_or(false) {
+        return Ok(None);
+    }
+    nft::remove().await.doing(|| "removing nftables rules from the instance")?;
+    Ok(Some("nftables rules are removed".to_owned()))
 }

@@ -44,7 +44,7 @@ pub struct Task {
     pub wire: Wire,
     /// Its port on the bridge.
     pub port: String,
-    pause: Pause,
+    _pause: Pause,
 }
 
 /// The whole of it.
@@ -237,13 +237,8 @@ impl Task {
             wire: Wire::open(&netns, "ecs-eth0"),
             netns,
             port,
-            pause,
+            _pause: pause,
         }
-    }
-
-    /// Its process, which is root in its namespace.
-    pub fn pid(&self) -> u32 {
-        self.pause.pid()
     }
 }
 

@@ -1,8 +1,8 @@
 //! At the instance itself.
 
 use super::{
-    Attack,
-    arena::{Arena, BRIDGE, GATEWAY, INSTANCE, ROUTER, UDP_PORT},
+    Attack, SOON,
+    arena::{Arena, BRIDGE, Defence, GATEWAY, INSTANCE, ROUTER, UDP_PORT},
     nothing, try_all,
 };
 use crate::fixtures::{Frame, link_local};
@@ -171,4 +171,17 @@ fn nor_by_ipv6_link_local() {
         ],
         "",
     );
+}
+
+/// Ports that hand frames past the bridge are a defect, and rules stand behind it.
+#[test]
+fn what_comes_past_the_bridge_is_dropped_by_rule() {
+    let arena = Arena::new(Defence::Default, "", SOON);
+    arena
+        .instance
+        .netns
+        .ip(&format!("link set {} type bridge_slave group_fwd_mask 0", arena.a.port));
+    assert!(!past_the_bridge(&arena));
+    arena.instance.netns.run("nft delete table inet oci_awsvpc");
+    assert!(past_the_bridge(&arena));
 }

@@ -9,9 +9,11 @@ mod eavesdropping;
 mod impersonation;
 mod instance;
 mod ipv6;
+mod limits;
 mod metadata;
 mod neighbour;
 mod routing;
+mod scan;
 mod vlan;
 
 use arena::{Arena, Defence};
