@@ -17,10 +17,13 @@ use std::time::Duration;
 /// Whether the rules are there. A kernel that cannot be asked has none.
 #[must_use]
 pub fn has_rules(ruleset: &Ruleset) -> bool {
-    has_chains(ruleset.chains()).unwrap_or_else(|error| {
-        log::debug!("asking for nftables rules: {error}");
-        false
-    })
+    let has_chains = || {
+        has_chains(ruleset.chains()).unwrap_or_else(|error| {
+            log::debug!("asking for nftables rules: {error}");
+            false
+        })
+    };
+    ruleset.chains().is_empty() || has_chains()
 }
 
 /// The rules that the configuration asks for, in nft's language.
