@@ -14,16 +14,21 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Whether the rules are there. A kernel that cannot be asked has none.
-#[must_use]
-pub fn has_rules(ruleset: &Ruleset) -> bool {
-    let has_chains = || {
-        has_chains(ruleset.chains()).unwrap_or_else(|error| {
-            log::debug!("asking for nftables rules: {error}");
-            false
-        })
-    };
-    ruleset.chains().is_empty() || has_chains()
+/// Whether the rules are there. A kernel that has no nftables has none.
+///
+/// # Errors
+/// We may not ask.
+pub fn has_rules(ruleset: &Ruleset) -> Result<bool> {
+    if ruleset.chains().is_empty() {
+        return Ok(true);
+    }
+    match has_chains(ruleset.chains()) {
+        Err(error) if !error.is_denied() => {
+            log::debug!("looking for nftables rules: {error}");
+            Ok(false)
+        }
+        answer => answer.doing(|| "looking for nftables rules on the instance"),
+    }
 }
 
 /// The rules that the configuration asks for, in nft's language.
@@ -66,7 +71,7 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
 pub async fn repair(config: &Config) -> Result<Option<String>> {
     let ruleset = Ruleset::new(&config.credentials, &config.host);
     let bridge = Netlink::here()?.link(&config.credentials.bridge).await;
-    if bridge.doing(|| "looking for the bridge")?.is_none() || has_rules(&ruleset) {
+    if bridge.doing(|| "looking for the bridge")?.is_none() || has_rules(&ruleset)? {
         return Ok(None);
     }
     nft::install(&ruleset).await.doing(|| "installing nftables rules on the instance")?;

@@ -219,16 +219,17 @@ fn forward(credentials: &Credentials) -> Chain {
 /// tasks are kept apart, there is nobody but the gateway to ask for: not which other addresses the
 /// instance has.
 fn source(credentials: &Credentials) -> Chain {
-    let asked_for = match credentials.isolation {
-        true => format!(" arp daddr ip {}", credentials.gateway),
-        false => String::new(),
+    let asked = if credentials.isolation {
+        format!("arp daddr ip {} ", credentials.gateway)
+    } else {
+        String::new()
     };
     let mut rules = vec![
         format!("iifname != {} accept", ports(credentials)),
         "ether type ip iifname . ether saddr . ip saddr @leases accept".to_owned(),
         format!(
             "ether type arp iifname . ether saddr . arp saddr ip @leases \
-             iifname . arp saddr ether . arp saddr ip @leases{asked_for} accept"
+             iifname . arp saddr ether . arp saddr ip @leases {asked}accept"
         ),
     ];
     if credentials.ipv6_subnet.is_some() {

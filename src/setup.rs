@@ -114,7 +114,7 @@ pub async fn look(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
         uplinks: kernel.instance.uplinks().await.doing(doing)?,
         rules,
         addresses: addresses.doing(doing)?,
-        has_rules: host::has_rules(ruleset),
+        has_rules: host::has_rules(ruleset)?,
         has_ipv6: Path::new(IPV6_PROOF).exists(),
         inside: kernel.task.links().await.doing(|| "looking at the task")?,
     })

@@ -84,7 +84,7 @@ pub enum PortFlags {
 
 /// The groups 01:80:c2:00:00:00 to 0f, a bit each, but for 01 (pause), which the kernel drops. A port
 /// hands a frame to one of them to the instance past the bridge: past its locks and its nftables
-/// rules, as if it came in by an interface of its own (`br_handle_frame`, net/bridge/br_input.c).
+/// rules, as if it came in by an interface of its own (`br_handle_frame` in `net/bridge/br_input.c`).
 /// Unless it is told to forward it.
 const LINK_LOCAL_GROUPS: u16 = 0xfffd;
 

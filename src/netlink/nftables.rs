@@ -3,7 +3,7 @@
 //!
 //! Constants are those of `linux/netfilter.h` and of `nfnetlink.h` and `nf_tables.h` below it.
 
-use super::{Answer, KernelError, attributes};
+use super::{Answer, attributes};
 use crate::ruleset::{Chain, Family, TABLE};
 use nix::{errno::Errno, libc};
 use rtnetlink::{
@@ -32,8 +32,8 @@ pub fn has_chains(chains: &[Chain]) -> Answer<bool> {
         let name = [text(NFTA_CHAIN_TABLE, TABLE), text(NFTA_CHAIN_NAME, &chain.name)].concat();
         request(NFT_MSG_GETCHAIN, chain.family, &name)
     };
-    let answers = ask(chains.iter().map(request).collect())?;
-    let mut as_they_are = true;
+    let answers = ask(&chains.iter().map(request).collect::<Vec<_>>())?;
+    let mut as_they_are = answers.len() == chains.len();
     for (chain, answer) in chains.iter().zip(&answers) {
         as_they_are &= rules(answer)? == u32::try_from(chain.len()).ok();
     }
@@ -46,7 +46,7 @@ pub fn has_chains(chains: &[Chain]) -> Answer<bool> {
 /// The kernel has no nftables, or does not let us ask.
 pub fn has_tables() -> Answer<bool> {
     let request = |family| request(NFT_MSG_GETTABLE, family, &text(NFTA_TABLE_NAME, TABLE));
-    let answers = ask([Family::Inet, Family::Bridge].map(request).into())?;
+    let answers = ask(&[Family::Inet, Family::Bridge].map(request))?;
     let mut any = false;
     for answer in &answers {
         any |= body(answer)?.is_some();
@@ -54,16 +54,21 @@ pub fn has_tables() -> Answer<bool> {
     Ok(any)
 }
 
-/// Sends requests in one go; gives the answer to each.
-fn ask(requests: Vec<Vec<u8>>) -> Answer<Vec<Vec<u8>>> {
-    let failed = |error: io::Error| {
-        KernelError::from(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-    };
-    let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
-    socket.bind_auto().map_err(failed)?;
-    socket.send_to(&requests.concat(), &SocketAddr::new(0, 0), 0).map_err(failed)?;
-    // The kernel has answered each when it lets us go on.
-    requests.iter().map(|_| Ok(socket.recv_from_full().map_err(failed)?.0)).collect()
+/// Sends requests in one go; gives the answers, one each unless the kernel refuses all of them at once.
+fn ask(requests: &[Vec<u8>]) -> Answer<Vec<Vec<u8>>> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.send_to(&requests.concat(), &SocketAddr::new(0, 0), 0)?;
+    // The kernel has answered when it lets us go on.
+    socket.set_non_blocking(true)?;
+    let mut answers = Vec::new();
+    while answers.len() < requests.len() {
+        match socket.recv_from_full() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            answer => answers.push(answer?.0),
+        }
+    }
+    Ok(answers)
 }
 
 fn request(kind: u16, family: Family, attributes: &[u8]) -> Vec<u8> {

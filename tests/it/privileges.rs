@@ -101,7 +101,10 @@ fn where_one_is_missing_the_error_says_which_are_needed() {
         let (instance, pause) = (Instance::new(), Pause::new());
         let before = (instance.netns.snapshot(), pause.netns().snapshot());
         let line = with_only(pause.call("prestart"), few).on(&instance).badly();
-        assert!(line.contains("the hook needs CAP_NET_ADMIN and CAP_SYS_ADMIN"), "{few:?}: {line}");
+        assert!(
+            line.contains("the hook needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE"),
+            "{few:?}: {line}"
+        );
         instance.netns.assert_same(&before.0);
         pause.netns().assert_same(&before.1);
     }
@@ -124,12 +127,11 @@ fn what_is_no_file_of_the_bundle_is_not_read() {
         (format!("ln -s {real} config.json"), "too many levels of symbolic links"),
         ("mkfifo config.json".to_owned(), "not a file"),
         ("mkdir config.json".to_owned(), "not a file"),
-        ("mkfifo config.json; sleep 30 >config.json &".to_owned(), "not a file"),
     ] {
         let (instance, pause) = (Instance::new(), Pause::new());
         let bundle = tempfile::tempdir().expect("a folder");
         let before = instance.netns.snapshot();
-        instance.netns.run(&format!("cd {} && {{ {make}; }} 2>&1", bundle.path().display()));
+        instance.netns.run(&format!("cd {} && {make}", bundle.path().display()));
         let begin = std::time::Instant::now();
         let line = from_bundle(&pause, "prestart", bundle.path()).on(&instance).badly();
         assert!(begin.elapsed() < Duration::from_secs(5), "{make}");

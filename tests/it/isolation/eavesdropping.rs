@@ -5,7 +5,7 @@ use super::{
     arena::{Arena, BRIDGE, GATEWAY},
     nothing, try_all,
 };
-use crate::fixtures::{EVERYBODY, Frame, NOBODY};
+use crate::fixtures::{EVERYBODY, Frame, NOBODY, mac_text};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -19,7 +19,9 @@ fn poisoned_with(arena: &Arena, frames: &[Frame]) -> bool {
     std::thread::scope(|scope| {
         let poison = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                frames.iter().for_each(|frame| arena.a.wire.send(frame));
+                for frame in frames {
+                    arena.a.wire.send(frame);
+                }
                 std::thread::sleep(Duration::from_micros(200));
             }
         });
@@ -63,20 +65,12 @@ fn poison_by_others(arena: &Arena) -> bool {
 
 /// The kernel of a task answers for an address that the task gave itself.
 fn steal_the_address(arena: &Arena) -> bool {
-    let [a, b, c, d, e, f] = arena.b.mac;
+    let pose_as = |mac| arena.a.netns.ip(&format!("link set ecs-eth0 address {}", mac_text(mac)));
     arena.a.netns.ip(&format!("addr add {}/22 dev ecs-eth0", arena.b.ip));
-    arena
-        .a
-        .netns
-        .ip(&format!("link set ecs-eth0 address {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
-    let frame =
-        Frame::arp(1, (arena.b.mac, arena.b.ip), arena.b.ip, "").between(arena.b.mac, EVERYBODY);
-    let stolen = poisoned_with(arena, &[frame]);
-    let [a, b, c, d, e, f] = arena.a.mac;
-    arena
-        .a
-        .netns
-        .ip(&format!("link set ecs-eth0 address {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+    pose_as(arena.b.mac);
+    let claim = Frame::arp(1, (arena.b.mac, arena.b.ip), arena.b.ip, "");
+    let stolen = poisoned_with(arena, &[claim.between(arena.b.mac, EVERYBODY)]);
+    pose_as(arena.a.mac);
     arena.a.netns.ip(&format!("addr del {}/22 dev ecs-eth0", arena.b.ip));
     stolen
 }

@@ -5,7 +5,7 @@ use super::{
     arena::{Arena, GATEWAY, Task, UDP_PORT},
     nothing, try_all,
 };
-use crate::fixtures::{EVERYBODY, Frame, NOBODY, Server, link_local};
+use crate::fixtures::{EVERYBODY, Frame, NOBODY, Server, link_local, mac_text};
 use std::{
     net::{Ipv4Addr, TcpStream, UdpSocket},
     time::Duration,
@@ -15,12 +15,9 @@ const ALL_NODES: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0
 
 /// Makes a task believe that another is on its link, and where.
 fn forge_route(from: &Task, to: &Task) {
-    let [a, b, c, d, e, f] = to.mac;
+    let mac = mac_text(to.mac);
     from.netns.ip(&format!("route replace {} dev ecs-eth0", to.ip));
-    from.netns.ip(&format!(
-        "neigh replace {} lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} dev ecs-eth0 nud permanent",
-        to.ip
-    ));
+    from.netns.ip(&format!("neigh replace {} lladdr {mac} dev ecs-eth0 nud permanent", to.ip));
 }
 
 /// Sends a frame from A to B, as who they are; whether B sees it.
