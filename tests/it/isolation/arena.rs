@@ -2,8 +2,8 @@
 
 use crate::fixtures::{ENI_MAC, Instance, Mac, Netns, Pause, Server, Wire, eventually, mac};
 use std::{
-    net::{Ipv4Addr, UdpSocket},
-    time::Duration,
+    net::{Ipv4Addr, ToSocketAddrs, UdpSocket},
+    time::{Duration, Instant},
 };
 
 /// The instance's own address, in the VPC.
@@ -185,12 +185,12 @@ impl Arena {
 
     /// Waits, for as long as an attack is waited for, until something is so.
     pub fn soon(&self, is_so: impl Fn() -> bool) -> bool {
-        let until = std::time::Instant::now() + self.patience;
+        let until = Instant::now() + self.patience;
         loop {
             if is_so() {
                 return true;
             }
-            if std::time::Instant::now() > until {
+            if Instant::now() > until {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -199,15 +199,14 @@ impl Arena {
 
     /// Somebody in a namespace of the arena who takes UDP datagrams.
     pub fn ear(&self, netns: &Netns) -> Ear {
-        let socket = netns.within(|| UdpSocket::bind(("::", UDP_PORT))).expect("bound");
-        Ear { socket, patience: self.patience }
+        Ear { socket: bound(netns, ("::", UDP_PORT)), patience: self.patience }
     }
 
     /// The instance asks somebody in the VPC by UDP, who hears it and is silent. Gives its socket, which
     /// waits as long as for an attack's success, and its port.
     pub fn conversation(&self, with: Ipv4Addr, port: u16) -> (UdpSocket, u16) {
-        let silent = self.instance.router.within(|| UdpSocket::bind((with, port))).expect("bound");
-        let asking = self.instance.netns.within(|| UdpSocket::bind((INSTANCE, 0))).expect("bound");
+        let silent = bound(&self.instance.router, (with, port));
+        let asking = bound(&self.instance.netns, (INSTANCE, 0));
         asking.connect((with, port)).expect("connected");
         asking.send(b"who?").expect("sent");
         silent.recv(&mut [0; 8]).expect("heard");
@@ -238,6 +237,19 @@ impl Task {
             netns,
             port,
             _pause: pause,
+        }
+    }
+}
+
+/// A UDP socket in a namespace. The one that had the address before may live on for an instant, in a
+/// process that another test is about to start.
+fn bound(netns: &Netns, at: impl ToSocketAddrs + Copy + Sync) -> UdpSocket {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match netns.within(|| UdpSocket::bind(at)) {
+            Err(error) if Instant::now() > until => panic!("binding: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            Ok(socket) => return socket,
         }
     }
 }

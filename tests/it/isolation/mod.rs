@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// One way to break out.
 pub struct Attack {
-    /// What it is called in docs/security.md.
+    /// What it is called when it does what it should not.
     pub name: &'static str,
     /// Whether the flags of the bridge's ports stop it by themselves, without any nftables rule.
     pub flags_stop_it: bool,
