@@ -1,11 +1,11 @@
 //! Into the way of what is the neighbour's.
 
 use super::{
-    Attack,
-    arena::{Arena, BRIDGE, GATEWAY},
+    Attack, SOON,
+    arena::{Arena, BRIDGE, Defence, GATEWAY},
     nothing, try_all,
 };
-use crate::fixtures::{EVERYBODY, Frame, NOBODY, mac_text};
+use crate::fixtures::{EVERYBODY, Frame, NOBODY, eventually, mac_text};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -102,4 +102,16 @@ fn a_task_receives_no_frame_of_its_neighbour_and_its_neighbour_loses_none() {
         ],
         "",
     );
+}
+
+#[test]
+fn a_task_without_its_interface_hurts_nobody_else() {
+    let arena = Arena::new(Defence::Default, "", SOON);
+    arena.a.netns.ip("link del ecs-eth0");
+    eventually("its port gone", || arena.instance.ports() == [arena.b.port.clone()]);
+    assert_eq!(arena.credentials_of(&arena.a), None);
+    assert_eq!(arena.credentials_of(&arena.b).as_deref(), Some("credentials"));
+    // What it would need for another way in is not its own to make.
+    arena.a.netns.ip("link add ecs-eth0 type veth peer name ecs-eth1");
+    assert_eq!(arena.instance.ports(), [arena.b.port.clone()]);
 }
