@@ -1,7 +1,7 @@
 //! Network namespaces: open, compare, enter. The only user of `setns`.
 
 use crate::{
-    error::{Cause, Doing, Error, Result},
+    error::{Doing, Result},
     netlink::KernelError,
 };
 use nix::sched::{CloneFlags, setns};
@@ -46,10 +46,9 @@ impl Netns {
             let inode = file.metadata()?.ino();
             Ok(Self { file, inode })
         };
-        open().map_err(|error: io::Error| Error::Failed {
-            doing: path.display().to_string(),
-            source: Cause::from(error),
-        })
+        open()
+            .map_err(|error: io::Error| KernelError::from(error))
+            .doing(|| path.display().to_string())
     }
 
     /// Its inode, which is its identity as long as it lives.

@@ -20,6 +20,8 @@ nsenter util-linux util-linux
 busybox busybox-static busybox
 runc runc runc
 nft nftables nftables
+iptables-nft iptables iptables-nft
+iptables-legacy iptables iptables-legacy
 strace strace strace
 /usr/bin/time time time'
 needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'

@@ -43,6 +43,7 @@ fn values_that_make_no_sense_are_named() {
         ("mtu = 600", "credentials.mtu"),
         ("bridge = \"a/b\"", "not a name"),
         ("bridge = \"ecs*\"", "credentials.bridge"),
+        ("bridge = \"ecsa9fea0\"", "credentials.bridge"),
         ("subnet = \"10.0.0.0/16\"\ngateway = \"10.0.0.1\"", "host.source-checks"),
         ("[host]\nagent = \"0.0.0.0:51679\"", "host.agent"),
         ("[host]\nagent = \"127.0.0.1:0\"", "host.agent"),
