@@ -2,8 +2,9 @@
 
 use crate::{
     error::{Doing, Error, Result},
+    instance::strays,
     link::{InterfaceName, Link},
-    netlink::{Answer, LinkChange, Netlink},
+    netlink::{Answer, KernelError, LinkChange, Netlink},
     netns::Netns,
     tag::Tag,
 };
@@ -11,6 +12,10 @@ use crate::{
 /// A name that the kernel completes with the first free number: what it calls physical interfaces
 /// itself whose name is taken when they come home.
 const ANY_NAME: &str = "dev%d";
+
+/// Switched off, which a link must be to be renamed by a kernel before 6.2.
+const DOWN: LinkChange =
+    LinkChange { name: None, mtu: None, mac: None, alias: None, up: Some(false) };
 
 /// Moves the ENI into the task's namespace: under its name there, with its MTU there, and with the
 /// label that tells what it was. All in one message, so that no other hook can come between.
@@ -87,9 +92,7 @@ pub async fn restore(
 async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> Answer<String> {
     let renamed = link.name != home.name.as_str();
     if link.up && (renamed || !up) {
-        // Kernels before 6.2 do not rename a link that is up.
-        let down = LinkChange { up: Some(false), ..LinkChange::default() };
-        instance.change_link(link.index, &down).await?;
+        instance.change_link(link.index, &DOWN).await?;
     }
     for (_, address) in instance.addresses(link.index).await? {
         match instance.delete_address(link.index, address).await {
@@ -104,8 +107,14 @@ async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> A
         alias: link.alias.is_some().then(String::new),
         up: up.then_some(true),
     };
-    match instance.change_link(link.index, &change).await {
-        Err(error) if error.is_exists() && renamed => {
+    let mut changed = instance.change_link(link.index, &change).await;
+    let taken =
+        |changed: &Answer<()>| renamed && changed.as_ref().is_err_and(KernelError::is_exists);
+    if taken(&changed) && make_way(instance, link, &home.name).await? {
+        changed = instance.change_link(link.index, &change).await;
+    }
+    match changed {
+        Err(_) if taken(&changed) => {
             let change = LinkChange { name: None, ..change };
             instance.change_link(link.index, &change).await?;
             log::warn!(
@@ -118,6 +127,35 @@ async fn try_restore(instance: &Netlink, link: &Link, home: &Tag, up: bool) -> A
         }
         changed => changed.map(|()| home.name.to_string()),
     }
+}
+
+/// Makes a name free that the link itself has as an alternative one, which udev gave it, or that is
+/// the name of an ENI which came home under it and has one of its own. False: it is somebody else's.
+async fn make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
+    match try_make_way(instance, link, name).await {
+        Err(error) if error.is_no_device() => Ok(true), // who had it has left meanwhile
+        made => made,
+    }
+}
+
+async fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
+    let Some(holder) = instance.link(name).await? else {
+        return Ok(true);
+    };
+    if holder.index == link.index {
+        return instance.delete_alternative_name(link.index, name).await.map(|()| true);
+    }
+    let holder = [holder];
+    let mut others = strays(&holder).filter(|(_, home)| home.name != *name);
+    let Some((other, _)) = others.find(|(other, _)| other.name == name.as_str()) else {
+        return Ok(false);
+    };
+    if other.up {
+        instance.change_link(other.index, &DOWN).await?;
+    }
+    let renamed = LinkChange { name: Some(ANY_NAME.to_owned()), ..LinkChange::default() };
+    instance.change_link(other.index, &renamed).await?;
+    Ok(true)
 }
 
 /// The ENI among these links: by its MAC address, or by its label where a task changed that and the

@@ -6,7 +6,7 @@ use crate::{
     kernel::{Applied, Kernel, Outcome, changed, ensured},
     lease::Lease,
     limits::Limits,
-    link::{InterfaceName, Mac},
+    link::{InterfaceName, Link, Mac},
     netlink::{Answer, KernelError, LinkChange, Monitor, PortFlags, Veth, Vlan},
     snapshot::tagged_veths,
     step::{Route, Side},
@@ -60,8 +60,13 @@ impl Kernel {
 
     /// A branch ENI. The kernel allows one link a VLAN, wherever it is, so EEXIST means that another
     /// task was faster; or that somebody has it whom we do not know.
-    pub(crate) async fn create_branch(&self, branch: Branch, link: &Vlan<'_>) -> Outcome<Applied> {
-        match self.instance.add_vlan(link).await {
+    pub(crate) async fn create_branch(
+        &self,
+        branch: Branch,
+        link: &Vlan<'_>,
+        name: &InterfaceName,
+    ) -> Outcome<Applied> {
+        match self.add_branch(link, name).await {
             Err(error) if error.is_no_device() => {
                 Err(Error::Overtaken("the trunk has left the instance".to_owned()).into())
             }
@@ -84,6 +89,39 @@ impl Kernel {
             }
             added => changed(added),
         }
+    }
+
+    /// Creates the link of a branch. Its name may be taken on the instance, where the kernel should not
+    /// care, but does; then the kernel completes a name in the task, and mostly it is the right one.
+    async fn add_branch(&self, link: &Vlan<'_>, name: &InterfaceName) -> Answer<()> {
+        if let Some(unfinished) = self.branch_inside(link).await? {
+            self.task.delete_link(unfinished.index).await?;
+        }
+        let added = self.instance.add_vlan(link, name.as_str()).await;
+        if !added.as_ref().is_err_and(KernelError::is_exists)
+            || self.instance.link(name).await?.is_none()
+        {
+            return added;
+        }
+        self.instance.add_vlan(link, &name.pattern()).await?;
+        let Some(made) = self.branch_inside(link).await? else {
+            return Err(Errno::ENODEV.into()); // the trunk has left, and it with it
+        };
+        if made.name == name.as_str() {
+            return Ok(());
+        }
+        let named = LinkChange { name: Some(name.to_string()), ..LinkChange::default() };
+        let renamed = self.task.change_link(made.index, &named).await;
+        if renamed.is_err() {
+            self.task.delete_link(made.index).await?;
+        }
+        renamed
+    }
+
+    /// The link of this VLAN in the task.
+    async fn branch_inside(&self, vlan: &Vlan<'_>) -> Answer<Option<Link>> {
+        let is_it = |link: &Link| link.vlan == Some(vlan.vlan) && link.peer == Some(vlan.trunk);
+        Ok(self.task.links().await?.into_iter().find(is_it))
     }
 
     pub(crate) async fn configure_port(

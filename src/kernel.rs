@@ -119,8 +119,8 @@ impl Kernel {
             },
             Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
                 let (trunk, netns, vlan) = (*trunk, &self.task_ns, branch.vlan);
-                let link = Vlan { trunk, vlan, netns, inside, mac: *mac, mtu: *mtu };
-                self.create_branch(*branch, &link).await
+                let link = Vlan { trunk, vlan, netns, mac: *mac, mtu: *mtu };
+                self.create_branch(*branch, &link, inside).await
             }
             Step::Label { link, tag } => {
                 let change = LinkChange { alias: Some(tag.to_string()), ..LinkChange::default() };

@@ -76,6 +76,14 @@ impl InterfaceName {
         Self(name)
     }
 
+    /// The name with `%d` instead of the number at its end, for the kernel to complete with the first
+    /// one that is free: most probably the same.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        let stem = self.0.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        format!("{}%d", &stem[..stem.len().min(Self::MAX_LEN - 5)])
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -214,6 +222,19 @@ mod tests {
     fn a_credential_mac_is_its_address() {
         let mac = Mac::of_address("169.254.172.12".parse().expect("an address"));
         assert_eq!(mac.to_string(), "0a:58:a9:fe:ac:0c");
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_without_its_number() {
+        for (name, pattern) in [
+            ("eth0", "eth%d"),
+            ("ens5.100", "ens5.%d"),
+            ("fifteen-bytes-x", "fifteen-by%d"),
+            ("7", "%d"),
+        ] {
+            let name: InterfaceName = name.parse().expect("a name");
+            assert_eq!(name.pattern(), pattern);
+        }
     }
 
     #[test]

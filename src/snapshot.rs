@@ -150,7 +150,7 @@ impl Snapshot {
     /// several links claim its MAC address.
     pub fn locate(&self, task: &Task, netns: u64) -> Result<Whereabouts<'_>> {
         match task.branch {
-            Some(branch) => self.locate_branch(task.mac, branch, netns),
+            Some(branch) => self.locate_branch(task, branch, netns),
             None => self.locate_interface(task.mac, netns),
         }
     }
@@ -167,7 +167,8 @@ impl Snapshot {
             .map_or(Whereabouts::Absent, |(link, _, tag)| Whereabouts::Held(link, tag)))
     }
 
-    fn locate_branch(&self, mac: Mac, branch: Branch, netns: u64) -> Result<Whereabouts<'_>> {
+    fn locate_branch(&self, task: &Task, branch: Branch, netns: u64) -> Result<Whereabouts<'_>> {
+        let mac = task.mac;
         // A VLAN that somebody made on the trunk has the trunk's MAC address, if not another.
         let trunks = self.instance.iter().filter(|link| link.vlan.is_none());
         let Some(trunk) = only(trunks.filter(|link| link.is(branch.trunk)), branch.trunk)? else {
@@ -175,7 +176,13 @@ impl Snapshot {
         };
         let is_branch =
             |link: &&Link| link.vlan == Some(branch.vlan) && link.peer == Some(trunk.index);
-        if let Some(link) = self.inside.iter().find(is_branch) {
+        // Where our record says that it is the task's, one without its name and label is a hook's that
+        // was killed too early, which is as if it were not there.
+        let is_ours = |tag: &Tag| tag.netns == netns && tag.branch == Some(branch);
+        let known = tagged_veths(&self.instance).any(|(_, _, tag)| is_ours(&tag));
+        let is_unfinished =
+            |link: &Link| known && link.name != task.interface.as_str() && link.alias.is_none();
+        if let Some(link) = self.inside.iter().find(is_branch).filter(|link| !is_unfinished(link)) {
             return Ok(Whereabouts::Inside(link));
         }
         let held = |tag: &Tag| tag.eni == mac || tag.branch == Some(branch);

@@ -14,7 +14,7 @@ use rtnetlink::{
         RouteNetlinkMessage,
         link::{
             InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType,
-            LinkMessage, State,
+            LinkMessage, Prop, State,
         },
     },
 };
@@ -62,8 +62,6 @@ pub struct Vlan<'a> {
     pub vlan: VlanId,
     /// The link's namespace.
     pub netns: &'a Netns,
-    /// Its name there.
-    pub inside: &'a InterfaceName,
     /// Its MAC address.
     pub mac: Mac,
     /// Its MTU in bytes.
@@ -186,12 +184,14 @@ impl Netlink {
         self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
     }
 
-    /// Creates a link of a VLAN. It is not up.
+    /// Creates a link of a VLAN. It is not up. With `%d` in its name, the kernel picks the first number
+    /// that is free where the link will be.
     ///
     /// # Errors
-    /// The kernel's; EEXIST where the name or the VLAN is taken, ENODEV where the trunk is gone.
-    pub async fn add_vlan(&self, vlan: &Vlan<'_>) -> Answer<()> {
-        let link = LinkVlan::new(vlan.inside.as_str(), vlan.trunk, vlan.vlan.number())
+    /// The kernel's; EEXIST where the VLAN is taken, or the name, there or here (before Linux 6.15, the
+    /// kernel looks for it on both sides). ENODEV where the trunk is gone.
+    pub async fn add_vlan(&self, vlan: &Vlan<'_>, name: &str) -> Answer<()> {
+        let link = LinkVlan::new(name, vlan.trunk, vlan.vlan.number())
             .address(vlan.mac.bytes().to_vec())
             .mtu(vlan.mtu)
             .setns_by_fd(vlan.netns.as_raw_fd());
@@ -237,6 +237,17 @@ impl Netlink {
     pub async fn move_link(&self, index: u32, to: &Netns, change: &LinkChange) -> Answer<()> {
         let message = changed(index, change).setns_by_fd(to.as_raw_fd()).build();
         self.change(RouteNetlinkMessage::SetLink(message), 0).await
+    }
+
+    /// Deletes an alternative name of a link (`ip link property`).
+    ///
+    /// # Errors
+    /// The kernel's; ENODEV where the link has left.
+    pub async fn delete_alternative_name(&self, index: u32, name: &InterfaceName) -> Answer<()> {
+        let mut message = LinkUnspec::new_with_index(index).build();
+        let name = Prop::AltIfName(name.to_string());
+        message.attributes.push(LinkAttribute::PropList(vec![name]));
+        self.change(RouteNetlinkMessage::DelLinkProp(message), 0).await
     }
 
     /// Deletes a link.
@@ -293,7 +304,7 @@ fn decode(payload: &[u8]) -> Option<Link> {
         ethernet: LinkLayerType::from(kind) == LinkLayerType::Ether,
         loopback: flags.contains(LinkFlags::Loopback),
         up: flags.contains(LinkFlags::Up),
-        running: flags.contains(LinkFlags::Up | LinkFlags::Running),
+        running: flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp),
     };
     let mut state = State::Unknown;
     for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
@@ -312,8 +323,9 @@ fn decode(payload: &[u8]) -> Option<Link> {
             _ => {}
         }
     }
-    // A veth always comes to be up; until then, a kernel may call it unknown, and running.
-    link.running &= state == State::Up || !link.is_veth();
+    // A veth or VLAN always comes to be up; until then, a kernel may call it unknown, and running.
+    let certain = link.is_veth() || link.vlan.is_some();
+    link.running &= state == State::Up || !certain;
     Some(link)
 }
 
@@ -367,16 +379,24 @@ mod tests {
     }
 
     #[test]
-    fn a_veth_runs_only_when_its_state_is_up() {
+    fn a_veth_or_vlan_runs_only_when_its_state_is_up() {
         const UP_RUNNING: u32 = 0x41;
-        let veth = attribute(18, &attribute(1, b"veth\0"));
-        let running = |state: u8, kind: &[u8]| {
-            decode(&[&header(UP_RUNNING), kind, &attribute(16, &[state])].concat())
+        const LOWER_UP: u32 = 0x1_0000;
+        let running = |flags: u32, state: u8, kind: &[u8]| {
+            decode(&[&header(flags), kind, &attribute(16, &[state])].concat())
                 .expect("a link")
                 .running
         };
-        assert!(running(6, &veth) && !running(0, &veth));
-        assert!(running(6, &[]) && running(0, &[]));
+        let veth = attribute(18, &attribute(1, b"veth\0"));
+        let id = attribute(2, &attribute(1, &101_u16.to_ne_bytes()));
+        let vlan = attribute(18, &[attribute(1, b"vlan\0"), id].concat());
+        for kind in [veth, vlan] {
+            assert!(running(UP_RUNNING | LOWER_UP, 6, &kind));
+            assert!(!running(UP_RUNNING | LOWER_UP, 0, &kind));
+        }
+        assert!(running(UP_RUNNING | LOWER_UP, 6, &[]) && running(UP_RUNNING | LOWER_UP, 0, &[]));
+        // Unknown, and so running, but without a carrier.
+        assert!(!running(UP_RUNNING, 0, &[]));
     }
 
     #[test]

@@ -30,6 +30,29 @@ fn a_stray_eni_is_restored_and_its_neighbour_forgotten() {
 }
 
 #[test]
+fn enis_that_came_home_under_each_others_names_get_their_own() {
+    let (instance, _pause) = strayed();
+    let (other, label) = ("02:00:00:00:00:07", "awsvpc container=x eni=02:00:00:00:00:07");
+    instance.attach("eth1", other, "far7");
+    instance.netns.ip(&format!("link set eth1 alias '{label} name=dev3 mtu=1500 netns=1'"));
+    hook("gc").on(&instance).report();
+    instance.assert_home();
+    let link = instance.netns.link("dev3").expect("the other ENI");
+    assert_eq!((&link["address"], link.get("ifalias")), (&json!(other), None));
+}
+
+#[test]
+fn an_eni_whose_own_name_is_its_alternative_one_gets_it() {
+    let (instance, _pause) = strayed();
+    // As udev does, where the kernel has sent it home under another name.
+    instance.netns.ip("link property add dev dev3 altname eth1 altname enp0s4");
+    hook("gc").on(&instance).report();
+    let link = instance.netns.link("eth1").expect("the ENI");
+    assert_eq!((&link["ifname"], &link["altnames"]), (&json!("eth1"), &json!(["enp0s4"])));
+    instance.assert_home();
+}
+
+#[test]
 fn a_running_task_and_strangers_are_left_alone() {
     let (instance, pause) = (Instance::new(), Pause::new());
     pause.call("prestart").on(&instance).silently();

@@ -1,0 +1,85 @@
+# How tasks start: the ENI is there, comes, does not come, is renamed.
+
+# hook_switches: how often the hook that waits has slept.
+hook_switches() { sed -n 's/^voluntary_ctxt_switches:\s*//p' "/proc/$(pidof oci-awsvpc-hook)/status"; }
+
+# seen_at MAC: when ip saw it come.
+seen_at() {
+    stamp=$(grep -m 1 -B 1 "link/ether $1" /tmp/monitor | sed -n 's/^\[\([^]]*\)\].*/\1/p')
+    date -d "$stamp" +%s%3N
+}
+
+topic "the ENI is present before the start"
+own=$(name_of $eni)
+check "a task starts" start a
+check "it has the ENI, and reaches the VPC" works a
+end a
+check "poststop after the task's death" call poststop a
+check "the ENI is home" home "$own"
+check "poststop again" call poststop a
+check "changes nothing" home "$own"
+
+topic "the ENI is attached while prestart waits"
+asleep=0 there='' waited=''
+for round in 1 2 3; do
+    container a
+    begin=$(now)
+    call prestart a
+    there="$there $(($(now) - begin))"
+    call poststop a
+    end a
+
+    unplug eni
+    container a
+    ip -tshort monitor link >/tmp/monitor &
+    monitor=$!
+    (call prestart a; now >/tmp/returned) &
+    waiting=$!
+    until_so pidof oci-awsvpc-hook
+    sleep 1
+    switches=$(hook_switches)
+    sleep 1
+    [ -n "$switches" ] && [ "$(hook_switches)" = "$switches" ] && asleep=$((asleep + 1))
+    attach eni $eni
+    wait $waiting
+    waited="$waited $(($(cat /tmp/returned) - $(seen_at $eni)))"
+    kill $monitor
+    [ $round = 3 ] && check "it has the ENI, and reaches the VPC" works a
+    call poststop a
+    end a
+done
+report "# ms with the ENI there:$there; from its coming:$waited"
+check "while it waits, the hook sleeps without a break" [ $asleep -eq 3 ]
+check "from the ENI's coming, a start takes no longer than one with the ENI there, give or take 50 ms" \
+    [ "$(median $waited)" -le $(($(median $there) + 50)) ]
+
+topic "the ENI never comes"
+unplug eni
+printf '[eni]\nattach-timeout-seconds = 1\n' >$config
+container a
+check "the error says so" refused "no ENI $eni on the instance: present are" call prestart a
+check "and lists what is there" links "map(select(.link_type == \"ether\").address) - (\"$(cat /tmp/refused)\" | [scan(\"..:..:..:..:..:..\")]) == []"
+check "nothing is left" nothing_left
+end a
+printf '[eni]\nattach-timeout-seconds = 20\n' >$config
+plug eni $eni
+
+topic "the ENI is renamed under the hook's feet"
+own=$(name_of $eni)
+started=0 restored=0
+for round in $(seq 10); do
+    container a
+    # Until it is gone.
+    (while ip link set "$own" name moving && ip link set moving name "$own"; do
+        echo >>/tmp/renames
+    done) 2>/dev/null &
+    renaming=$!
+    call prestart a && works a && started=$((started + 1))
+    wait $renaming
+    end a
+    call poststop a && name=$(name_of $eni) && home "$name" && restored=$((restored + 1))
+    ip link set "$name" name "$own"
+done >/tmp/renaming 2>&1
+check "it was renamed often enough" [ "$(wc -l </tmp/renames)" -ge 20 ]
+check "10 times: the task starts" [ $started -eq 10 ]
+check "10 times: the ENI comes home, under a name that it had" [ $restored -eq 10 ]
