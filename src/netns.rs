@@ -66,17 +66,18 @@ impl Netns {
     /// # Errors
     /// The namespace cannot be entered, or `work` fails.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let visit = Visit { home: Self::current()? };
+        let home = Self::current()?;
         setns(&self.file, CloneFlags::CLONE_NEWNET)
             .map_err(KernelError::from)
             .doing(|| "entering the network namespace")?;
+        let visit = Visit { home };
         let outcome = work();
         drop(visit);
         outcome
     }
 }
 
-/// A thread that is, or may be, in another namespace than its own.
+/// A thread that is in another namespace than its own.
 struct Visit {
     home: Netns,
 }
