@@ -71,8 +71,9 @@ fn commands(command: &Command) -> Roff {
     for one in command.get_subcommands().filter(|one| !one.is_hide_set()) {
         let about = one.get_long_about().or(one.get_about()).map(ToString::to_string);
         item(&mut roff, [bold(one.get_name())], &about.unwrap_or_default());
-        let own = one.get_arguments().filter(|one| !one.is_global_set());
-        for (long, option) in own.filter_map(|one| Some((one.get_long()?, one))) {
+        let own = one.get_arguments().filter(|one| !one.is_global_set() && one.get_id() != "help");
+        for option in own {
+            let long = option.get_long().unwrap_or_default();
             let help = option.get_help().map(ToString::to_string).unwrap_or_default();
             roff.control("RS", []);
             item(&mut roff, [bold(format!("--{long}"))], &help);

@@ -9,7 +9,9 @@ fn the_shipped_file_shows_every_default() {
         .lines()
         .filter(|line| !line.starts_with("# "))
         .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n")
-        .filter(|line| !["credentials.ipv6-subnet", "runtime.path"].iter().any(|key| line.starts_with(key)))
+        .filter(|line| {
+            !["credentials.ipv6-subnet", "runtime.path"].iter().any(|key| line.starts_with(key))
+        })
         .collect();
     assert_eq!(Config::parse(&shown).expect("valid"), Config::default());
     let keys = |table: &toml::Table| -> usize {
