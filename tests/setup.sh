@@ -2,14 +2,14 @@
 # Installs what the tests and the demo need and this machine lacks. As root, with apt-get or dnf;
 # otherwise it says what is missing.
 #
-#   tests/setup.sh build    what `make` needs
-#   tests/setup.sh run      what `make demo` and `make test` need besides
-#   tests/setup.sh packages what `make deb` and `make rpm` need besides
+#   tests/setup.sh build          what `make` needs
+#   tests/setup.sh run            what `make demo` and `make test` need besides
+#   tests/setup.sh engines        what `make test` needs besides as root
+#   tests/setup.sh deny           what `make deny` needs besides
+#   tests/setup.sh packages       what `make deb` and `make rpm` need besides
 #   tests/setup.sh packages-test  what `make packages` needs besides
-#   tests/setup.sh deny     what `make deny` needs besides
-#   tests/setup.sh engines  what `make test` needs besides as root
-#   tests/setup.sh vm       what `make test-vm` needs besides
-#   tests/setup.sh bench    what `make bench` needs besides
+#   tests/setup.sh vm             what `make test-vm` needs besides
+#   tests/setup.sh bench          what `make bench` needs besides
 set -eu
 
 # program, its package on Debian, its package on Amazon Linux and Fedora
@@ -25,19 +25,13 @@ iptables-legacy iptables iptables-legacy
 strace strace strace
 /usr/bin/time time time'
 needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
-engines='crun crun crun
+needs_for_engines='crun crun crun
 podman podman podman
 catatonit catatonit catatonit
 containerd containerd containerd
 dockerd docker.io moby-engine'
 # A part of the above in Debian 12.
-clients='docker docker-cli docker-cli'
-
-missing() {
-    echo "$1" | while read -r program debian fedora; do
-        command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
-    done | sort -u | tr '\n' ' '
-}
+needs_for_clients='docker docker-cli docker-cli'
 
 needs_for_packages='rpmbuild rpm rpm-build'
 
@@ -51,11 +45,23 @@ col bsdextrautils -
 readelf binutils -
 systemctl systemd -'
 
+# Debian only: the kernel is one of its packages.
+needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
+cpio cpio -
+depmod kmod -
+gzip gzip -'
+
 # cargo's tools, in versions that the same input gives the same output with. Without optimisation
 # they are built in half the time.
 tools='cargo-deb 3.8.0
 cargo-cyclonedx 0.5.9
 cargo-deny 0.20.2'
+
+missing() {
+    echo "$1" | while read -r program debian fedora; do
+        command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
+    done | sort -u | tr '\n' ' '
+}
 
 install_tools() {
     echo "$tools" | grep -E "^($1) " | while read -r tool version; do
@@ -64,12 +70,6 @@ install_tools() {
         cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
     done
 }
-
-# Debian only: the kernel is one of its packages.
-needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
-cpio cpio -
-depmod kmod -
-gzip gzip -'
 
 # The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
 # or at the next boot, would change the machine's own network.
@@ -139,8 +139,8 @@ packages)
 deny) install_tools cargo-deny ;;
 packages-test) install "$needs_for_packages_test" ;;
 engines)
-    install "$engines"
-    install "$clients"
+    install "$needs_for_engines"
+    install "$needs_for_clients"
     ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
