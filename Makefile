@@ -1,8 +1,11 @@
-# make demo and make test do all the set-up themselves; they need Rust, and root for what they
-# install and for runc.
+# Every target installs what it needs and the machine lacks (tests/setup.sh), as root; but for Rust.
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help build install generated sbom deb rpm demo test check unit integration packages vm test-vm soak \
+=======
+.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm bench soak \
+>>>>>>> main
 	fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
@@ -20,10 +23,12 @@ export CARGO_TERM_COLOR ?= auto
 # The machine's own root, or root of no more than a user namespace?
 REAL_ROOT := $(shell [ "$$(id -u)" -eq 0 ] && grep -q '4294967295$$' /proc/self/uid_map && echo yes)
 
-help: ## what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+help:
+	@sed -n 's/^\([a-z-]*\):.* ## /  make \1\t/p; s/^## /\n/p' $(MAKEFILE_LIST) | expand -t 20
 
-build: ## the hook, static, as it ships
+## To use it
+
+build: ## the programs, static, as they ship
 	@tests/setup.sh build
 	cargo build --release --locked --target $(TARGET) --config 'target.$(TARGET).rustflags=[$(REMAP)]'
 	@ls -l $(HOOK) $(HOOK:hook=runtime)
@@ -35,10 +40,10 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH := $(firstword $(subst -, ,$(TARGET)))
 UNITS := $(notdir $(wildcard packaging/systemd/*))
 
-install: build generated ## the hook and all that belongs to it, into this machine (or DESTDIR)
+install: build generated ## all that belongs to it, into this machine (or DESTDIR)
 	packaging/install.sh $(dir $(HOOK)) $(GENERATED) "$(DESTDIR)"
 
-sbom: ## what the binary is made of: target/packaging/generated/sbom.cdx.json (CycloneDX)
+sbom: ## what the programs are made of: target/packaging/generated/sbom.cdx.json (CycloneDX)
 	@tests/setup.sh packages
 	@mkdir -p $(GENERATED)
 	cargo cyclonedx -q --format json --spec-version 1.5 --target $(TARGET) --no-build-deps \
@@ -53,7 +58,7 @@ generated: sbom
 	cargo run --quiet --locked --example generate -- $(GENERATED) \
 		$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F)
 
-deb: build generated ## target/packaging/*.deb
+deb: build generated ## a package for Debian and Ubuntu: target/packaging/*.deb
 	@rm -rf $(PACKAGING)/deb && mkdir -p $(PACKAGING)/deb
 	packaging/install.sh $(dir $(HOOK)) $(GENERATED) $(PACKAGING)/deb/root /usr/share/zsh/vendor-completions
 	printf '%s (%s-1) unstable; urgency=medium\n\n  * What is new is in changelog.gz.\n\n -- %s  %s\n' \
@@ -62,7 +67,7 @@ deb: build generated ## target/packaging/*.deb
 	cargo deb --quiet --locked --offline --no-build --no-strip --target $(TARGET) \
 		--deb-version $(VERSION)-1 --output $(PACKAGING)/
 
-rpm: build generated ## target/packaging/*.rpm
+rpm: build generated ## a package for Amazon Linux, Fedora and RHEL: target/packaging/*.rpm
 	@rm -rf $(PACKAGING)/rpm
 	packaging/install.sh $(dir $(HOOK)) $(GENERATED) $(PACKAGING)/rpm/root
 	rpmbuild -bb --quiet --target $(ARCH)-linux --define '_topdir $(PACKAGING)/rpm' \
@@ -71,6 +76,8 @@ rpm: build generated ## target/packaging/*.rpm
 		--define "day $$(LC_ALL=C date -u -d @$(SOURCE_DATE_EPOCH) '+%a %b %d %Y')" \
 		--define 'stage $(PACKAGING)/rpm/root' --define 'packaging $(CURDIR)/packaging' \
 		packaging/rpm/oci-awsvpc-hook.spec
+
+## To work on it
 
 demo: build ## a task with the awsvpc network, under real runc
 	@tests/setup.sh run
@@ -89,21 +96,23 @@ unit: ## the pure modules: examples, properties, and the fuzzers' corpus
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
-integration: build
+integration: build ## the programs under test, in network namespaces and under real engines
 	@tests/setup.sh run
 ifeq ($(REAL_ROOT),yes)
 	@tests/setup.sh engines
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
+else
+	@echo 'NOT RUN: the tests that are listed as ignored below; they need real root' >&2
 endif
 	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
 
-packages: deb rpm ## installation for real, on a copy of this machine; a second build is the same
+packages: deb rpm ## both packages, installed on a copy of this machine, and built a second time
 ifeq ($(REAL_ROOT)$(shell command -v dpkg >/dev/null && echo dpkg),yesdpkg)
 	@tests/setup.sh run
 	@tests/setup.sh packages-test
 	@tests/packages.sh $(PACKAGING)
 else
-	@echo 'NOT RUN: tests/packages.sh; it needs root and Debian' >&2
+	@echo 'NOT RUN: tests/packages.sh, which installs the packages; it needs real root and dpkg' >&2
 endif
 
 ifeq ($(shell uname -m)$(shell command -v apt-get >/dev/null && echo apt),x86_64apt)
@@ -118,6 +127,16 @@ test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent 
 	@tests/setup.sh run
 	@tests/setup.sh vm
 	@tests/vm/run.sh $(HOOK) $(TOPICS)
+
+# The benches are a package of their own; what they print and plot is in target/bench.
+ROUNDS ?= 40
+
+bench: build ## against the clock: the hook, the floor below it, the CNI plugins, /bin/true
+	@tests/setup.sh run
+	@tests/setup.sh bench
+	cargo build --release --locked --manifest-path benches/Cargo.toml --target-dir target/benches
+	target/benches/$(TARGET)/release/oci-awsvpc-hook-benches $(HOOK) \
+		target/benches/$(TARGET)/release/floor target/bench $(ROUNDS)
 
 soak: build ## a thousand kill-and-heal rounds in a row
 	@tests/setup.sh run

@@ -23,19 +23,21 @@ put() {
 put 755 /usr/libexec/oci/hooks.d "$binaries/oci-awsvpc-hook"
 mkdir -p "$root/usr/sbin"
 ln -sf ../libexec/oci/hooks.d/oci-awsvpc-hook "$root/usr/sbin/oci-awsvpc-hook"
+put 755 /usr/bin "$binaries/oci-awsvpc-runtime"
 # What is edited stays.
 [ -e "$root/etc/oci-awsvpc-hook/config.toml" ] || put 644 /etc/oci-awsvpc-hook packaging/config.toml
 put 644 /usr/share/containers/oci/hooks.d hooks.d/*.json
 put 644 /usr/lib/systemd/system packaging/systemd/*
 
-put 644 /usr/share/man/man1 "$generated/oci-awsvpc-hook.1"
+put 644 /usr/share/man/man1 "$generated"/oci-awsvpc-*.1
 put 644 /usr/share/man/man5 "$generated/oci-awsvpc-hook.5"
 put 644 "$zsh" "$generated/_oci-awsvpc-hook"
 put 644 /usr/share/fish/vendor_completions.d "$generated/oci-awsvpc-hook.fish"
 install -D -m 644 "$generated/oci-awsvpc-hook.bash" \
     "$root/usr/share/bash-completion/completions/oci-awsvpc-hook"
 
-put 644 $doc README.md docs/reliability.md "$generated/sbom.cdx.json" \
+put 644 $doc README.md docs/*.md "$generated/sbom.cdx.json" \
     "$generated/third-party-licences.txt"
 install -m 644 CHANGELOG.md "$root$doc/changelog"
 put 644 $doc/integration packaging/integration/*
+put 644 $doc/engines packaging/engines/*

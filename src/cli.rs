@@ -50,11 +50,10 @@ pub enum Command {
     CreateRuntime,
     /// The container is gone: take the network down
     Poststop,
-    /// Restore ENIs that came home without poststop, forget tasks that are gone, and put the
-    /// instance's nftables rules back if somebody flushed them
+    /// Put right what was left or swept away: ENIs that came home without poststop, traces of tasks
+    /// that are gone, nftables rules that somebody flushed
     Gc,
-    /// Make the instance ready for tasks: the bridge and the nftables rules. The first task does that
-    /// too, if need be
+    /// Make the bridge and the nftables rules, as the first task does where they are missing
     HostSetup {
         /// Print the rules, and change nothing
         #[arg(long)]

@@ -5,7 +5,7 @@ use crate::{
     error::{Doing, Result, refuse},
     kernel::Kernel,
     limits::Limits,
-    netlink::{Netlink, has_chains},
+    netlink::{Netlink, has_chains, has_tables},
     netns::Netns,
     nft, plan,
     ruleset::Ruleset,
@@ -15,13 +15,21 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Whether the rules are there. A kernel that cannot be asked has none.
-#[must_use]
-pub fn has_rules(ruleset: &Ruleset) -> bool {
-    has_chains(ruleset.chains()).unwrap_or_else(|error| {
-        log::debug!("asking for nftables rules: {error}");
-        false
-    })
+/// Whether the rules are there. A kernel that has no nftables has none.
+///
+/// # Errors
+/// We may not ask.
+pub fn has_rules(ruleset: &Ruleset) -> Result<bool> {
+    if ruleset.chains().is_empty() {
+        return Ok(true);
+    }
+    match has_chains(ruleset.chains()) {
+        Err(error) if !error.is_denied() => {
+            log::debug!("looking for nftables rules: {error}");
+            Ok(false)
+        }
+        answer => answer.doing(|| "looking for nftables rules on the instance"),
+    }
 }
 
 /// The rules that the configuration asks for, in nft's language.
@@ -41,12 +49,12 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
     let ruleset = Ruleset::new(&config.credentials, &config.host);
     let snapshot = look(&kernel, &ruleset).await?;
     let (_, steps) = plan::host(&ruleset, &config.credentials, &snapshot)?;
-    if ruleset.chains().is_empty() {
-        // Perhaps they were asked for earlier.
-        nft::remove().await?;
-    }
     let bridge = &config.credentials.bridge;
     let mut done = Vec::new();
+    if ruleset.chains().is_empty() {
+        // Perhaps they were asked for earlier.
+        done.extend(remove_rules().await?);
+    }
     if !snapshot.has_rules {
         done.push("nftables rules are installed".to_owned());
     }
@@ -64,7 +72,7 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
 pub async fn repair(config: &Config) -> Result<Option<String>> {
     let ruleset = Ruleset::new(&config.credentials, &config.host);
     let bridge = Netlink::here()?.link(&config.credentials.bridge).await;
-    if bridge.doing(|| "looking for the bridge")?.is_none() || has_rules(&ruleset) {
+    if bridge.doing(|| "looking for the bridge")?.is_none() || has_rules(&ruleset)? {
         return Ok(None);
     }
     nft::install(&ruleset).await.doing(|| "installing nftables rules on the instance")?;
@@ -90,7 +98,15 @@ pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
         netlink.delete_link(bridge.index).await.doing(|| format!("deleting {name}"))?;
         done.push(format!("bridge {name} is deleted"));
     }
-    nft::remove().await.doing(|| "removing nftables rules from the instance")?;
-    done.push("nftables rules are removed".to_owned());
+    done.extend(remove_rules().await?);
     Ok(done)
+}
+
+/// A kernel that cannot be asked whether there are any has none.
+async fn remove_rules() -> Result<Option<String>> {
+    if !has_tables().unwrap_or(false) {
+        return Ok(None);
+    }
+    nft::remove().await.doing(|| "removing nftables rules from the instance")?;
+    Ok(Some("nftables rules are removed".to_owned()))
 }

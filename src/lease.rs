@@ -50,20 +50,22 @@ impl Lease {
         Mac::of_address(self.0)
     }
 
-    /// Every address that a task may hold, in the order in which the task `id` should try them:
-    /// from a position that follows from the id, once around. The network's own address, its
-    /// broadcast address and the gateway are never handed out.
+    /// Every address that a task may hold, in the order in which the task `id` should try them: from
+    /// a position that follows from the id, in strides that follow from it too. So even where nearly
+    /// all are held, fifty tries find a free one; one after the other, it would be five hundred. The
+    /// network's own address, its broadcast address and the gateway are never handed out.
     pub fn candidates(
         subnet: Ipv4Network,
         gateway: Ipv4Addr,
         id: &str,
     ) -> impl Iterator<Item = Self> {
-        Self::once_around(subnet, gateway, fnv1a(id))
+        let hash = fnv1a(id);
+        Self::once_around(subnet, gateway, hash, hash.rotate_left(32))
     }
 
     /// Every address that any task may hold.
     pub fn all(subnet: Ipv4Network, gateway: Ipv4Addr) -> impl Iterator<Item = Self> {
-        Self::once_around(subnet, gateway, 0)
+        Self::once_around(subnet, gateway, 0, 0)
     }
 
     /// What the names of all veths of a subnet start with: the hexadecimal digits that all its
@@ -79,12 +81,17 @@ impl Lease {
         subnet: Ipv4Network,
         gateway: Ipv4Addr,
         start: u64,
+        stride: u64,
     ) -> impl Iterator<Item = Self> {
         let (first, last) = (u32::from(subnet.network()), u32::from(subnet.broadcast()));
         let hosts = u64::from(last - first).saturating_sub(1).max(1);
         let start = start % hosts;
+        // A stride that has no divisor in common with their number comes by all of them.
+        let mut strides = 1 + stride % hosts..=hosts + 1;
+        let stride = strides.find(|stride| gcd(*stride, hosts) == 1).unwrap_or(1);
         (0..hosts)
-            .map(move |step| first + 1 + u32::try_from((start + step) % hosts).unwrap_or(0))
+            .map(move |step| (start + step * stride) % hosts)
+            .map(move |place| first + 1 + u32::try_from(place).unwrap_or(0))
             .map(|address| Self(address.into()))
             .filter(move |lease| lease.0 != gateway && u32::from(lease.0) != last)
     }
@@ -94,6 +101,10 @@ impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+fn gcd(one: u64, other: u64) -> u64 {
+    if other == 0 { one } else { gcd(other, one % other) }
 }
 
 /// FNV-1a, 64 bits: stable across releases and architectures, as the standard library's hasher
@@ -140,6 +151,21 @@ mod tests {
         assert_eq!(got.iter().collect::<HashSet<_>>().len(), 1021);
         assert_eq!(got, all("169.254.172.0/22", "169.254.172.1", "abc"));
         assert_ne!(got[0], all("169.254.172.0/22", "169.254.172.1", "abd")[0]);
+    }
+
+    #[test]
+    fn a_nearly_full_subnet_needs_few_tries() {
+        let subnet: Ipv4Network = "169.254.172.0/22".parse().expect("a subnet");
+        let gateway = "169.254.172.1".parse().expect("an address");
+        let mut held = HashSet::new();
+        let mut tries = Vec::new();
+        for task in 0..1000 {
+            let id = format!("task-{task}");
+            let candidates = Lease::candidates(subnet, gateway, &id);
+            tries.push(1 + candidates.take_while(|lease| !held.insert(lease.0)).count());
+        }
+        let last: usize = tries[900..].iter().sum::<usize>() / 100;
+        assert!(last < 40, "{last} tries a task for the last hundred of a thousand");
     }
 
     #[test]

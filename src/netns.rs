@@ -1,7 +1,7 @@
 //! Network namespaces: open, compare, enter. The only user of `setns`.
 
 use crate::{
-    error::{Cause, Doing, Error, Result},
+    error::{Doing, Result},
     netlink::KernelError,
 };
 use nix::sched::{CloneFlags, setns};
@@ -46,10 +46,9 @@ impl Netns {
             let inode = file.metadata()?.ino();
             Ok(Self { file, inode })
         };
-        open().map_err(|error: io::Error| Error::Failed {
-            doing: path.display().to_string(),
-            source: Cause::from(error),
-        })
+        open()
+            .map_err(|error: io::Error| KernelError::from(error))
+            .doing(|| path.display().to_string())
     }
 
     /// Its inode, which is its identity as long as it lives.
@@ -67,17 +66,18 @@ impl Netns {
     /// # Errors
     /// The namespace cannot be entered, or `work` fails.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let visit = Visit { home: Self::current()? };
+        let home = Self::current()?;
         setns(&self.file, CloneFlags::CLONE_NEWNET)
             .map_err(KernelError::from)
             .doing(|| "entering the network namespace")?;
+        let visit = Visit { home };
         let outcome = work();
         drop(visit);
         outcome
     }
 }
 
-/// A thread that is, or may be, in another namespace than its own.
+/// A thread that is in another namespace than its own.
 struct Visit {
     home: Netns,
 }

@@ -60,6 +60,6 @@ async fn run(text: &str) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let first = said.lines().next().unwrap_or("it did not say why");
-    Err(Error::Refused(format!("{program}: {first}")))
+    let why = said.lines().next().map_or(output.status.to_string(), str::to_owned);
+    Err(Error::Refused(format!("{program}: {why}")))
 }

@@ -125,6 +125,9 @@ fn of_bundle(bundle: &Path) -> Result<Option<Annotations>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.doing(doing)?,
     };
+    if !file.metadata().doing(doing)?.is_file() {
+        return refuse("not a file").doing(doing);
+    }
     let mut text = Vec::new();
     file.take(MAX_CONFIG).read_to_end(&mut text).doing(doing)?;
     let spec: Spec = serde_json::from_slice(&text).doing(doing)?;

@@ -91,7 +91,7 @@ impl Ruleset {
     #[must_use]
     pub fn new(credentials: &Credentials, host: &Host) -> Self {
         let mut chains = Vec::new();
-        if host.redirect || host.filter {
+        if host.redirect || host.filter || host.source_checks {
             chains.push(guard(credentials));
         }
         if host.redirect {
@@ -160,13 +160,22 @@ fn version(chains: &[Chain], credentials: &Credentials) -> String {
     format!("version_{:016x}", fnv1a(&format!("{rules}{subnet}{gateway}{ipv6_subnet:?}")))
 }
 
-/// The redirect leads to a loopback address, so the bridge must let packets to such in
-/// (`route_localnet`). None may come so addressed from a task.
+/// What the other chains do not have to think of.
+///
+/// A packet in a frame to one of a bridge's own groups (01:80:c2:00:00:0e and the like) comes in by
+/// the port itself, past the bridge. And the redirect leads to a loopback address, so the bridge must
+/// let packets to such in (`route_localnet`): none may come so addressed from a task.
 fn guard(credentials: &Credentials) -> Chain {
     let bridge = &credentials.bridge;
     let loopback = |end: &str| format!("iifname \"{bridge}\" ip {end} 127.0.0.0/8 counter drop");
-    let hook = "filter hook prerouting priority -300";
-    Chain::new(Family::Inet, "guard", hook, vec![loopback("daddr"), loopback("saddr")])
+    let past_the_bridge = format!("iifname {} counter drop", ports(credentials));
+    let rules = vec![past_the_bridge, loopback("daddr"), loopback("saddr")];
+    Chain::new(Family::Inet, "guard", "filter hook prerouting priority -300", rules)
+}
+
+/// All that tasks' veths on the instance can be called.
+fn ports(credentials: &Credentials) -> String {
+    format!("\"{}*\"", Lease::common_prefix(credentials.subnet))
 }
 
 /// Before the chain of iptables (-100), where ecs-init may have put the same.
@@ -179,15 +188,16 @@ fn redirect(credentials: &Credentials, host: &Host) -> Chain {
 /// What enters the instance. `accept` ends only this chain: other tables have their say.
 fn input(credentials: &Credentials, host: &Host) -> Chain {
     let (bridge, endpoint, agent) = (&credentials.bridge, credentials.endpoint, host.agent);
-    let mut rules = vec![
-        format!("iifname != \"{bridge}\" accept"),
-        "ct direction reply ct state established,related accept".to_owned(),
-        format!(
-            "ip daddr {} tcp dport {} ct status dnat ct original ip daddr {endpoint} accept",
-            agent.ip(),
-            agent.port()
-        ),
-    ];
+    let mut rules = vec![format!("iifname != \"{bridge}\" accept")];
+    // Not what is related, too: any task may send an ICMP error about anybody's connection.
+    let answer = "ct direction reply ct state established accept";
+    rules.push(format!("ip saddr {} {answer}", credentials.subnet));
+    rules.extend(credentials.ipv6_subnet.map(|subnet| format!("ip6 saddr {subnet} {answer}")));
+    rules.push(format!(
+        "ip daddr {} tcp dport {} ct status dnat ct original ip daddr {endpoint} accept",
+        agent.ip(),
+        agent.port()
+    ));
     if !host.open_tcp_ports.is_empty() {
         let ports: Vec<String> = host.open_tcp_ports.iter().map(u16::to_string).collect();
         for gateway in credentials.gateways() {
@@ -212,14 +222,22 @@ fn forward(credentials: &Credentials) -> Chain {
     Chain::new(Family::Inet, "forward", "filter hook forward priority -5", rules)
 }
 
-/// What a task's port takes. `ether type` looks at the frame, so a VLAN tag is neither of these.
+/// What a task's port takes. `ether type` looks at the frame, so a VLAN tag is neither of these. Where
+/// tasks are kept apart, there is nobody but the gateway to ask for: not which other addresses the
+/// instance has.
 fn source(credentials: &Credentials) -> Chain {
+    let asked = if credentials.isolation {
+        format!("arp daddr ip {} ", credentials.gateway)
+    } else {
+        String::new()
+    };
     let mut rules = vec![
-        format!("iifname != \"{}*\" accept", Lease::common_prefix(credentials.subnet)),
+        format!("iifname != {} accept", ports(credentials)),
         "ether type ip iifname . ether saddr . ip saddr @leases accept".to_owned(),
-        "ether type arp iifname . ether saddr . arp saddr ip @leases \
-         iifname . arp saddr ether . arp saddr ip @leases accept"
-            .to_owned(),
+        format!(
+            "ether type arp iifname . ether saddr . arp saddr ip @leases \
+             iifname . arp saddr ether . arp saddr ip @leases {asked}accept"
+        ),
     ];
     if credentials.ipv6_subnet.is_some() {
         rules.push("ether type ip6 iifname . ether saddr . ip6 saddr @leases6 accept".to_owned());

@@ -156,7 +156,7 @@ async fn look_around(kernel: &Kernel, ruleset: &Ruleset, links: Vec<Link>) -> Re
         taken: BTreeSet::new(),
         rules,
         addresses,
-        has_rules: host::has_rules(ruleset),
+        has_rules: host::has_rules(ruleset)?,
         has_ipv6: Path::new(IPV6_PROOF).exists(),
         inside,
         inside_addresses: inside_addresses.doing(|| "looking at the task")?,

@@ -28,12 +28,12 @@ files_of_rpm() {
         sed 's,zsh/site-functions,zsh/vendor-completions,; s,/changelog$,&.gz,'
 }
 claim "they contain the same files" is "$(files_of_rpm | sort)" "$(files_of_deb | sort)"
-for page in 1 5; do
-    claim "the page in section $page is right for every terminal" \
-        is "$(LC_ALL=C man --warnings=w -l "$folder/generated/oci-awsvpc-hook.$page" 2>&1 >/dev/null)" ""
+for page in oci-awsvpc-hook.1 oci-awsvpc-runtime.1 oci-awsvpc-hook.5; do
+    claim "the page $page is right for every terminal" \
+        is "$(LC_ALL=C man --warnings=w -l "$folder/generated/$page" 2>&1 >/dev/null)" ""
 done
 # Not by the program that wrote the page.
-shown() { sed -n 's/^#\([a-z0-9-]* = .*\)/\1/p' packaging/config.toml; }
+shown() { sed -n 's/^#\([a-z0-9.-]* = .*\)/\1/p' packaging/config.toml; }
 page=$(MANWIDTH=200 man -l "$folder/generated/oci-awsvpc-hook.5" | col -b | sed 's/^ *//')
 claim "the configuration has keys" [ "$(shown | wc -l)" -gt 10 ]
 claim "its page shows every key and its default" is "$(shown | grep -vxF "$page")" ""
@@ -50,10 +50,11 @@ claim "the SBOM names what the binary is made of, and nothing of the tests" sh -
     grep -q 'pkg:cargo/rtnetlink@' '$folder/generated/sbom.cdx.json' &&
     ! grep -q 'pkg:cargo/proptest@' '$folder/generated/sbom.cdx.json'"
 claim "the licences of others are there" grep -q '^rtnetlink ' "$folder/generated/third-party-licences.txt"
-hook_of_package=$folder/deb/root/usr/libexec/oci/hooks.d/oci-awsvpc-hook
-claim "the binary is static" sh -c "! readelf -l '$hook_of_package' | grep -q INTERP"
-claim "the binary knows nothing of where it was built" \
-    cannot grep -aqF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$hook_of_package"
+for binary in usr/libexec/oci/hooks.d/oci-awsvpc-hook usr/bin/oci-awsvpc-runtime; do
+    claim "/$binary is static" sh -c "! readelf -l '$folder/deb/root/$binary' | grep -q INTERP"
+    claim "/$binary knows nothing of where it was built" \
+        cannot grep -aqF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$folder/deb/root/$binary"
+done
 
 step "A second checkout, elsewhere: the same packages"
 second=$(mktemp -d)

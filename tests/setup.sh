@@ -2,13 +2,14 @@
 # Installs what the tests and the demo need and this machine lacks. As root, with apt-get or dnf;
 # otherwise it says what is missing.
 #
-#   tests/setup.sh build    what `make` needs
-#   tests/setup.sh run      what `make demo` and `make test` need besides
-#   tests/setup.sh packages what `make deb` and `make rpm` need besides
+#   tests/setup.sh build          what `make` needs
+#   tests/setup.sh run            what `make demo` and `make test` need besides
+#   tests/setup.sh engines        what `make test` needs besides as root
+#   tests/setup.sh deny           what `make deny` needs besides
+#   tests/setup.sh packages       what `make deb` and `make rpm` need besides
 #   tests/setup.sh packages-test  what `make packages` needs besides
-#   tests/setup.sh deny     what `make deny` needs besides
-#   tests/setup.sh engines  what `make test` needs besides as root
-#   tests/setup.sh vm       what `make test-vm` needs besides
+#   tests/setup.sh vm             what `make test-vm` needs besides
+#   tests/setup.sh bench          what `make bench` needs besides
 set -eu
 
 # program, its package on Debian, its package on Amazon Linux and Fedora
@@ -19,21 +20,18 @@ nsenter util-linux util-linux
 busybox busybox-static busybox
 runc runc runc
 nft nftables nftables
+iptables-nft iptables iptables-nft
+iptables-legacy iptables iptables-legacy
 strace strace strace
 /usr/bin/time time time'
-engines='crun crun crun
+needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
+needs_for_engines='crun crun crun
 podman podman podman
 catatonit catatonit catatonit
 containerd containerd containerd
 dockerd docker.io moby-engine'
 # A part of the above in Debian 12.
-clients='docker docker-cli docker-cli'
-
-missing() {
-    echo "$1" | while read -r program debian fedora; do
-        command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
-    done | sort -u | tr '\n' ' '
-}
+needs_for_clients='docker docker-cli docker-cli'
 
 needs_for_packages='rpmbuild rpm rpm-build'
 
@@ -47,20 +45,6 @@ col bsdextrautils -
 readelf binutils -
 systemctl systemd -'
 
-# cargo's tools, in versions that the same input gives the same output with. Without optimisation
-# they are built in half the time.
-tools='cargo-deb 3.8.0
-cargo-cyclonedx 0.5.9
-cargo-deny 0.20.2'
-
-install_tools() {
-    echo "$tools" | grep -E "^($1) " | while read -r tool version; do
-        cargo "${tool#cargo-}" --version 2>/dev/null | grep -qwF "$version" && continue
-        echo "installing $tool $version"
-        cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
-    done
-}
-
 # Debian only: the kernel is one of its packages. (run.sh fetches that and others, and unpacks them.)
 needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
 cpio cpio -
@@ -71,6 +55,26 @@ crun crun -
 /lib/systemd/systemd-networkd systemd -
 setpriv util-linux -
 flock util-linux -'
+
+# cargo's tools, in versions that the same input gives the same output with. Without optimisation
+# they are built in half the time.
+tools='cargo-deb 3.8.0
+cargo-cyclonedx 0.5.9
+cargo-deny 0.20.2'
+
+missing() {
+    echo "$1" | while read -r program debian fedora; do
+        command -v "$program" >/dev/null 2>&1 || eval "echo \$$2"
+    done | sort -u | tr '\n' ' '
+}
+
+install_tools() {
+    echo "$tools" | grep -E "^($1) " | while read -r tool version; do
+        cargo "${tool#cargo-}" --version 2>/dev/null | grep -qwF "$version" && continue
+        echo "installing $tool $version"
+        cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
+    done
+}
 
 # The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
 # or at the next boot, would change the machine's own network.
@@ -132,6 +136,7 @@ build)
     fi
     ;;
 run) install "$needs_to_run" ;;
+bench) install "$needs_for_bench" ;;
 packages)
     install "$needs_for_packages"
     install_tools 'cargo-deb|cargo-cyclonedx'
@@ -139,13 +144,13 @@ packages)
 deny) install_tools cargo-deny ;;
 packages-test) install "$needs_for_packages_test" ;;
 engines)
-    install "$engines"
-    install "$clients"
+    install "$needs_for_engines"
+    install "$needs_for_clients"
     ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
     install "$needs_for_vm"
     apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
     ;;
-*) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

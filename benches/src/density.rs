@@ -2,6 +2,7 @@
 
 use crate::{
     Programs,
+    pairs::REST,
     report::Report,
     timed::Series,
     world::{ENI, Instance, Pause},
@@ -33,10 +34,12 @@ pub fn run(programs: &Programs, report: &mut Report) {
         for round in 0..ROUNDS {
             let [start, stop, floor, not_ours] = &mut series;
             let pause = Pause::new(format!("sample-{sample}-{round}"));
+            std::thread::sleep(REST);
             start.0.push(programs.start_hook(&instance, &pause, ENI).done());
             stop.0.push(programs.stop_hook(&instance, &pause, ENI));
             // The floor looks for no free address: one that the tasks leave free is told it.
             let pause = Pause::new(format!("floor-{sample}-{round}"));
+            std::thread::sleep(REST);
             let free = (1..1022).find(|number| is_free(&instance, *number)).expect("one is free");
             floor.0.push(programs.start_floor(&instance, &pause, "eth1", free).done());
             programs.stop_hook(&instance, &pause, ENI);

@@ -9,14 +9,15 @@ use crate::{
 };
 use std::{fs, process::Command, time::Duration};
 
-/// What the kernel does after the last round, it shall not do in the next.
-const REST: Duration = Duration::from_millis(60);
+/// What the kernel does after one process, taking its namespaces down, it shall not do beside the next.
+pub const REST: Duration = Duration::from_millis(250);
 
 fn fresh(programs: &Programs, round: usize) -> (Instance, Pause) {
-    std::thread::sleep(REST);
     let instance = Instance::new(&programs.hook);
     instance.attach("eth1", ENI);
-    (instance, Pause::new(format!("task-{round}")))
+    let pause = Pause::new(format!("task-{round}"));
+    std::thread::sleep(REST);
+    (instance, pause)
 }
 
 pub fn run_all(programs: &Programs, rounds: usize) -> [Series; 7] {
@@ -24,17 +25,31 @@ pub fn run_all(programs: &Programs, rounds: usize) -> [Series; 7] {
     let mut series: [Series; 7] = Default::default();
     for round in 0..rounds {
         let [hook, stop, floor, add, del, not_ours, nothing] = &mut series;
-        let (instance, pause) = fresh(programs, round);
-        hook.0.push(programs.start_hook(&instance, &pause, ENI).done());
-        stop.0.push(programs.stop_hook(&instance, &pause, ENI));
-        let (instance, pause) = fresh(programs, round);
-        floor.0.push(programs.start_floor(&instance, &pause, "eth1", 9).done());
-        let (instance, pause) = fresh(programs, round);
-        add.0.push(plugins.call("ADD", &instance, &pause));
-        del.0.push(plugins.call("DEL", &instance, &pause));
-        let (instance, _pause) = fresh(programs, round);
-        not_ours.0.push(programs.not_ours(&instance));
-        nothing.0.push(complete(Command::new("/bin/true"), &instance.netns.0, ""));
+        // Who is first in one round is last in the next.
+        let mut programs_in_turn: [&mut dyn FnMut(&Instance, &Pause); 4] = [
+            &mut |instance, pause| {
+                hook.0.push(programs.start_hook(instance, pause, ENI).done());
+                stop.0.push(programs.stop_hook(instance, pause, ENI));
+            },
+            &mut |instance, pause| {
+                floor.0.push(programs.start_floor(instance, pause, "eth1", 9).done());
+            },
+            &mut |instance, pause| {
+                add.0.push(plugins.call("ADD", instance, pause));
+                del.0.push(plugins.call("DEL", instance, pause));
+            },
+            &mut |instance, _| {
+                not_ours.0.push(programs.not_ours(instance));
+                nothing.0.push(complete(Command::new("/bin/true"), &instance.netns.0, ""));
+            },
+        ];
+        if round % 2 == 1 {
+            programs_in_turn.reverse();
+        }
+        for program in programs_in_turn {
+            let (instance, pause) = fresh(programs, round);
+            program(&instance, &pause);
+        }
     }
     series
 }

@@ -1,6 +1,9 @@
 //! An instance, a router and containers, in network namespaces of their own.
 
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::{
+    sched::{CloneFlags, setns, unshare},
+    sys::{prctl, signal::Signal},
+};
 use std::{
     fs::File,
     io::Write,
@@ -107,8 +110,14 @@ impl Pause {
     pub fn new(id: String) -> Self {
         let mut command = Command::new("sleep");
         command.arg("infinity");
-        // SAFETY: unshare is one system call, which is all that happens between fork and exec.
-        unsafe { command.pre_exec(|| Ok(unshare(CloneFlags::CLONE_NEWNET)?)) };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let before = || {
+            // Not one of them outlives us, whatever ends us.
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            Ok(unshare(CloneFlags::CLONE_NEWNET)?)
+        };
+        // SAFETY: two system calls are all that happens between fork and exec.
+        unsafe { command.pre_exec(before) };
         // spawn returns when exec has happened, and so after unshare.
         Self { id, child: command.spawn().expect("sleep") }
     }

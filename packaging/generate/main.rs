@@ -1,5 +1,5 @@
 //! Writes what the packages contain and what follows from the source: the manual pages, the shells'
-//! completions, and the licences of the crates that the binary contains.
+//! completions, and the licences of the crates that the binaries contain.
 //!
 //! ```text
 //! cargo run --example generate -- FOLDER YYYY-MM-DD
@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(folder);
     let name = env!("CARGO_PKG_NAME");
     fs::write(folder.join(format!("{name}.1")), man::command_page(date)?)?;
+    fs::write(folder.join("oci-awsvpc-runtime.1"), man::runtime_page(date))?;
     fs::write(folder.join(format!("{name}.5")), man::config_page(date)?)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut Cli::command(), name, folder)?;

@@ -1,7 +1,10 @@
 //! `[host]`: what the instance does for its tasks, and against them.
 
 use super::Credentials;
-use crate::error::{Result, refuse};
+use crate::{
+    error::{Result, refuse},
+    lease::Lease,
+};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -49,6 +52,13 @@ impl Host {
         }
         if self.open_tcp_ports.contains(&0) {
             return refuse("host.open-tcp-ports: 0 is no port");
+        }
+        // Rules tell tasks' ports by the beginning of their names.
+        let (bridge, ports) = (&credentials.bridge, Lease::common_prefix(credentials.subnet));
+        if bridge.as_str().starts_with(&ports) {
+            return refuse(format!(
+                "credentials.bridge {bridge}: must not begin with {ports}, as tasks' ports do"
+            ));
         }
         if self.source_checks && credentials.subnet.prefix() < LARGEST_LISTED {
             return refuse(format!(

@@ -33,6 +33,12 @@ impl KernelError {
         use Errno::{EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH};
         [EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH].contains(&self.errno)
     }
+
+    /// Whether we may not.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.errno, Errno::EPERM | Errno::EACCES)
+    }
 }
 
 impl fmt::Display for KernelError {
@@ -41,8 +47,10 @@ impl fmt::Display for KernelError {
         if let Some(sentence) = &self.sentence {
             write!(f, " (the kernel says: {sentence})")?;
         }
-        if matches!(self.errno, Errno::EPERM | Errno::EACCES) {
-            f.write_str("; the hook needs CAP_NET_ADMIN and CAP_SYS_ADMIN: does it run as root?")?;
+        if self.is_denied() {
+            f.write_str(
+                "; the hook needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE: does it run as root?",
+            )?;
         }
         Ok(())
     }
@@ -56,6 +64,12 @@ impl From<ErrorMessage> for KernelError {
             errno: Errno::from_raw(message.raw_code().saturating_neg()),
             sentence: sentence(&message.header),
         }
+    }
+}
+
+impl From<std::io::Error> for KernelError {
+    fn from(error: std::io::Error) -> Self {
+        Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)).into()
     }
 }
 

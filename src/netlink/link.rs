@@ -75,9 +75,16 @@ pub enum PortFlags {
     Default,
     /// No frame from or to another such port, no learning, no flooding to it, and no frame from it
     /// with a source address that the FDB does not bind to it (`locked`, since Linux 5.18; older
-    /// kernels ignore that flag and keep the others).
+    /// kernels ignore that flag and keep the others). Frames to a bridge's own groups are frames like
+    /// any others.
     Isolated,
 }
+
+/// The groups 01:80:c2:00:00:00 to 0f, a bit each, but for 01 (pause), which the kernel drops. A port
+/// hands a frame to one of them to the instance past the bridge: past its locks and its nftables
+/// rules, as if it came in by an interface of its own (`br_handle_frame` in `net/bridge/br_input.c`).
+/// Unless it is told to forward it.
+const LINK_LOCAL_GROUPS: u16 = 0xfffd;
 
 impl Netlink {
     /// All links of the namespace, without their statistics.
@@ -201,9 +208,13 @@ impl Netlink {
         let port = LinkBridgePort::new(index).alias(alias).up();
         let port = match flags {
             PortFlags::Default => port,
-            PortFlags::Isolated => {
-                port.isolated(true).learning(false).flood(false).mcast_flood(false).locked(true)
-            }
+            PortFlags::Isolated => port
+                .isolated(true)
+                .learning(false)
+                .flood(false)
+                .mcast_flood(false)
+                .locked(true)
+                .group_fwd_mask(LINK_LOCAL_GROUPS),
         };
         // RTM_NEWLINK: RTM_SETLINK does not look at the data of ports.
         self.change(RouteNetlinkMessage::NewLink(port.build()), 0).await

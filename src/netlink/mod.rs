@@ -16,7 +16,7 @@ mod socket;
 pub use error::KernelError;
 pub use link::{LinkChange, PortFlags, Veth, Vlan};
 pub use monitor::Monitor;
-pub use nftables::has_chains;
+pub use nftables::{has_chains, has_tables};
 pub use socket::Netlink;
 
 use rtnetlink::packet_core::NlasIterator;

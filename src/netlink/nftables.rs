@@ -3,7 +3,7 @@
 //!
 //! Constants are those of `linux/netfilter.h` and of `nfnetlink.h` and `nf_tables.h` below it.
 
-use super::{Answer, KernelError, attributes};
+use super::{Answer, attributes};
 use crate::ruleset::{Chain, Family, TABLE};
 use nix::{errno::Errno, libc};
 use rtnetlink::{
@@ -12,7 +12,9 @@ use rtnetlink::{
 };
 use std::io;
 
+const NFT_MSG_GETTABLE: u16 = (10 << 8) | 1;
 const NFT_MSG_GETCHAIN: u16 = (10 << 8) | 4;
+const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_USE: u16 = 6;
@@ -26,38 +28,64 @@ const NFGENMSG_LEN: usize = 4;
 /// # Errors
 /// The kernel has no nftables, or does not let us ask.
 pub fn has_chains(chains: &[Chain]) -> Answer<bool> {
-    let failed = |error: io::Error| {
-        KernelError::from(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    let request = |chain: &Chain| {
+        let name = [text(NFTA_CHAIN_TABLE, TABLE), text(NFTA_CHAIN_NAME, &chain.name)].concat();
+        request(NFT_MSG_GETCHAIN, chain.family, &name)
     };
-    let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
-    socket.bind_auto().map_err(failed)?;
-    let requests: Vec<u8> = chains.iter().flat_map(request).collect();
-    socket.send_to(&requests, &SocketAddr::new(0, 0), 0).map_err(failed)?;
-    // The kernel has answered each when it lets us go on.
-    for chain in chains {
-        let (answer, _) = socket.recv_from_full().map_err(failed)?;
-        if !is(chain, &answer)? {
-            return Ok(false);
-        }
+    let answers = ask(&chains.iter().map(request).collect::<Vec<_>>())?;
+    let mut as_they_are = answers.len() == chains.len();
+    for (chain, answer) in chains.iter().zip(&answers) {
+        as_they_are &= rules(answer)? == u32::try_from(chain.len()).ok();
     }
-    Ok(true)
+    Ok(as_they_are)
 }
 
-fn request(chain: &Chain) -> Vec<u8> {
-    let family = match chain.family {
+/// Whether any of our tables is there.
+///
+/// # Errors
+/// The kernel has no nftables, or does not let us ask.
+pub fn has_tables() -> Answer<bool> {
+    let request = |family| request(NFT_MSG_GETTABLE, family, &text(NFTA_TABLE_NAME, TABLE));
+    let answers = ask(&[Family::Inet, Family::Bridge].map(request))?;
+    let mut any = false;
+    for answer in &answers {
+        any |= body(answer)?.is_some();
+    }
+    Ok(any)
+}
+
+/// Sends requests in one go; gives the answers, one each unless the kernel refuses all of them at once.
+fn ask(requests: &[Vec<u8>]) -> Answer<Vec<Vec<u8>>> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.send_to(&requests.concat(), &SocketAddr::new(0, 0), 0)?;
+    // The kernel has answered when it lets us go on.
+    socket.set_non_blocking(true)?;
+    let mut answers = Vec::new();
+    while answers.len() < requests.len() {
+        match socket.recv_from_full() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            answer => answers.push(answer?.0),
+        }
+    }
+    Ok(answers)
+}
+
+fn request(kind: u16, family: Family, attributes: &[u8]) -> Vec<u8> {
+    let family = match family {
         Family::Inet => NFPROTO_INET,
         Family::Bridge => NFPROTO_BRIDGE,
     };
-    let attributes = [text(NFTA_CHAIN_TABLE, TABLE), text(NFTA_CHAIN_NAME, &chain.name)].concat();
     let length = u32::try_from(NLMSGHDR_LEN + NFGENMSG_LEN + attributes.len()).unwrap_or(u32::MAX);
     let header = [
         &length.to_ne_bytes()[..],
-        &NFT_MSG_GETCHAIN.to_ne_bytes(),
+        &kind.to_ne_bytes(),
         &NLM_F_REQUEST.to_ne_bytes(),
         &[0; 8], // sequence number and port
         &[family, 0, 0, 0],
+        attributes,
     ];
-    [header.concat(), attributes].concat()
+    header.concat()
 }
 
 fn text(kind: u16, text: &str) -> Vec<u8> {
@@ -67,19 +95,23 @@ fn text(kind: u16, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether an answer shows the chain with all its rules.
-fn is(chain: &Chain, answer: &[u8]) -> Answer<bool> {
+/// The attributes in an answer; `None` if there is no such thing.
+fn body(answer: &[u8]) -> Answer<Option<&[u8]>> {
     let kind = answer.get(4..6).map(|kind| u16::from_ne_bytes([kind[0], kind[1]]));
     let body = answer.get(NLMSGHDR_LEN..).unwrap_or_default();
     if kind == Some(NLMSG_ERROR) {
         let code = body.get(..4).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes);
         return match Errno::from_raw(-code.unwrap_or(-libc::EIO)) {
-            Errno::ENOENT => Ok(false),
+            Errno::ENOENT => Ok(None),
             errno => Err(errno.into()),
         };
     }
-    let rules = attributes(body.get(NFGENMSG_LEN..).unwrap_or_default())
-        .find(|(kind, _)| *kind == NFTA_CHAIN_USE)
-        .and_then(|(_, number)| Some(u32::from_be_bytes(number.try_into().ok()?)));
-    Ok(rules.is_some() && rules == u32::try_from(chain.len()).ok())
+    Ok(Some(body.get(NFGENMSG_LEN..).unwrap_or_default()))
+}
+
+/// How many rules the chain in an answer has; `None` if there is no such chain.
+fn rules(answer: &[u8]) -> Answer<Option<u32>> {
+    let used = |body| attributes(body).find(|(kind, _)| *kind == NFTA_CHAIN_USE);
+    let number = body(answer)?.and_then(used);
+    Ok(number.and_then(|(_, number)| Some(u32::from_be_bytes(number.try_into().ok()?))))
 }

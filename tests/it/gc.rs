@@ -82,6 +82,35 @@ fn a_label_that_speaks_of_another_eni_is_not_believed() {
     );
 }
 
+/// Where no veth tells of an ENI any more, its label does, and a task with `CAP_NET_ADMIN` can write it.
+/// What it says of this ENI alone is believed, and does not keep the ENI from the next task.
+#[test]
+fn a_forged_label_gives_its_own_eni_a_name_and_an_mtu_and_no_more() {
+    let (instance, _pause) = strayed();
+    let label = instance.netns.link("dev3").expect("the ENI")["ifalias"].clone();
+    let label = label.as_str().expect("text").replace("mtu=9001", "mtu=1400");
+    instance.netns.ip(&format!("link set dev3 alias '{}'", label.replace("=eth1", "=ens9")));
+    hook("gc").on(&instance).report();
+    let eni = instance.netns.link("ens9").expect("the ENI");
+    assert_eq!((&eni["mtu"], &eni["address"]), (&json!(1400), &json!("02:5a:a1:1a:43:42")));
+    // What the driver does not take is not tried, and a name that is taken is not taken away.
+    let (low, taken) = (label.replace("1400", "60"), label.replace("=eth1", "=eth0"));
+    for forged in [low, taken] {
+        instance.netns.ip(&format!("link set ens9 alias '{forged}'"));
+        hook("gc").on(&instance).report();
+        instance.netns.ip("link set dev ens9 name ens9 2>/dev/null || ip link set eth1 name ens9");
+        assert_eq!(instance.netns.link("ens9").expect("the ENI")["mtu"], 1400);
+        let own = instance.netns.link("eth0").expect("eth0");
+        assert_eq!(
+            (&own["address"], &own["operstate"]),
+            (&json!("02:00:00:00:00:01"), &json!("UP"))
+        );
+    }
+    let next = Pause::new();
+    next.call("prestart").on(&instance).silently();
+    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+}
+
 #[test]
 fn an_instance_without_any_task_ever_has_nothing_to_restore() {
     let instance = Instance::new();

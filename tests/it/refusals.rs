@@ -204,7 +204,7 @@ fn a_stage_without_a_process() {
         &instance,
         &pause,
         &gone,
-        &["opening the network namespace of pid 2147483647", "No such file"],
+        &["opening the network namespace of pid 2147483647", "no such file"],
     );
 }
 

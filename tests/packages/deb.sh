@@ -16,7 +16,11 @@ cat >/tmp/journals <<'E2'
 \./etc/ld.so.cache
 E2
 
+make_rules
+without=$(host_side)
+
 step "Installed, removed, purged: nothing is left"
+claim "it depends on what brings nft" grep -qw nftables <<<"$(dpkg-deb -f "$old" Depends)"
 claim "dpkg -i" dpkg -i "$old"
 claim "dpkg --verify finds nothing changed" is "$(dpkg --verify oci-awsvpc-hook)" ""
 for unit in $(dpkg -L oci-awsvpc-hook | sed -n 's,.*/systemd/system/,,p'); do
@@ -24,11 +28,16 @@ for unit in $(dpkg -L oci-awsvpc-hook | sed -n 's,.*/systemd/system/,,p'); do
     claim "$unit is enabled" is "$(systemctl is-enabled "$unit")" enabled
 done
 claim "the manual has a page for the program" man -w 1 oci-awsvpc-hook
+claim "the manual has a page for the runtime" man -w 1 oci-awsvpc-runtime
 claim "the manual has a page for the configuration" man -w 5 oci-awsvpc-hook
 claim "systemd finds nothing wrong in the units" is \
     "$(systemd-analyze verify --man=no /usr/lib/systemd/system/oci-awsvpc-hook-* 2>&1)" ""
 claim "people find the program" oci-awsvpc-hook --version
+claim "the runtime becomes a real one" grep -qE '^(runc|crun) version' <<<"$(oci-awsvpc-runtime --version)"
+claim "the instance can be made ready" oci-awsvpc-hook host-setup
+claim "it has rules and a bridge now" sh -c 'nft list ruleset | grep -q oci_awsvpc && ip link show ecs-bridge'
 claim "dpkg -r" dpkg -r oci-awsvpc-hook
+claim "the rules and the bridge are gone; others' rules are not" is "$(host_side)" "$without"
 claim "only the configuration stays" is "$(changes /tmp/journals | grep -v '^./var/lib/systemd/\|^./etc/systemd/')" ".$config"
 claim "dpkg -P" dpkg -P oci-awsvpc-hook
 claim "no file is left, changed or missing" is "$(changes /tmp/journals)" ""
@@ -63,6 +72,7 @@ claim "with a key that is like ours, the hook is never called" is "$(calls podma
 step "Upgraded, while the task runs"
 sed -i 's/^#deadline-seconds = 45/deadline-seconds = 44/' $config
 edited=$(cat $config)
+host=$(host_side)
 claim "the newer package ships another configuration" \
     cannot dpkg-deb --fsys-tarfile "$new" --to-stdout .$config
 claim "dpkg -i, as unattended-upgrades does it" \
@@ -74,7 +84,14 @@ claim "podman never sees half a registration: the files are renamed into place" 
     grep -q "rename.*$hooks/oci-awsvpc-hook-prestart.json.dpkg-new.*$hooks/oci-awsvpc-hook-prestart.json\"" /tmp/dpkg
 claim "and never written in place" cannot grep -E "(open|creat).*$hooks/[^\"]*\.json\".*O_(WRONLY|RDWR)" /tmp/dpkg
 claim "the task's network is untouched" is "$(network_of_task)" "$before"
+claim "so are the rules and the bridge" is "$(host_side)" "$host"
 claim "the task still reaches the network" task_has_network
+
+step "Removed, while the task runs"
+claim "dpkg -r" dpkg -r oci-awsvpc-hook
+claim "the rules and the bridge stay" is "$(host_side)" "$host"
+claim "the task's network is untouched" is "$(network_of_task)" "$before"
+claim "dpkg -i" dpkg --force-confold -i "$new"
 claim "podman rm" podman rm -f -t 0 task
 claim "the ENI is home, down, without a label" \
     sh -c "ip -o link show eth1 | grep -q $eni && ! ip -o link show eth1 | grep -q -e alias -e ,UP"
@@ -99,6 +116,7 @@ podman rm -f -t 0 task >/dev/null
 
 step "Removed"
 claim "dpkg -r" dpkg -r oci-awsvpc-hook
+claim "the rules and the bridge are gone" is "$(host_side)" "$without"
 claim "no registration is left" cannot sh -c "ls $hooks/oci-awsvpc-hook-*"
 claim "the edited configuration is" is "$(cat $config)" "$edited"
 claim "containers start" podman run --rm --network none pause true

@@ -20,7 +20,7 @@ claim() {
 }
 
 cannot() { ! "$@"; }
-is() { [ "$1" = "$2" ] || { printf 'is      %s\nshould be %s\n' "$1" "$2"; return 1; }; }
+is() { diff -U 0 --label 'what should be' --label 'what is' <(echo "$2") <(echo "$1"); }
 
 verdict() {
     [ "$failed" -eq 0 ] || { printf '\n%d claims do not hold\n' "$failed"; exit 1; }
@@ -52,6 +52,19 @@ make_instance() {
     ip -n router link set eni up
 }
 
+# What the hook makes for all tasks together, and what others have made of the kind.
+host_side() {
+    nft --stateless list ruleset
+    ip -o link show type bridge
+    ip route
+}
+
+# Somebody else's rules.
+make_rules() {
+    nft add table inet others
+    nft add chain inet others input '{ type filter hook input priority 0; policy accept; }'
+}
+
 # podman as it is installed, told what this machine may lack: systemd, cgroups of one kind, and a file
 # system that overlays can be put on.
 make_podman() {
@@ -76,7 +89,7 @@ TOML
     tar -C $root -c . | podman import --quiet - pause >/dev/null
 }
 
-# What the README says, whole.
+# The README's task, whole.
 start_task() {
     podman run -d --name task --network none \
         --annotation com.amazonaws.ecs.container-name='~internal~ecs~pause' \

@@ -19,8 +19,8 @@ E2
 step "What the package says of itself"
 claim "the configuration is marked, and not replaced" \
     is "$(command rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' "$old" | grep "$config")" "$config cn"
-claim "it needs a shell for its scripts, and nothing else" \
-    is "$(command rpm -qp --requires "$old" | grep -v '^rpmlib(' | sort -u)" /bin/sh
+claim "it needs a shell for its scripts, what brings nft, and nothing else" \
+    is "$(command rpm -qp --requires "$old" | grep -v '^rpmlib(' | sort -u)" $'/bin/sh\nnftables'
 
 step "Installed and erased: nothing is left"
 claim "rpm -i" rpm -i --nodeps "$old"
@@ -32,7 +32,12 @@ done
 claim "systemd finds nothing wrong in the units" is \
     "$(systemd-analyze verify --man=no /usr/lib/systemd/system/oci-awsvpc-hook-* 2>&1)" ""
 claim "people find the program" oci-awsvpc-hook --version
+make_rules
+without=$(host_side)
+claim "the instance can be made ready" oci-awsvpc-hook host-setup
+claim "it has rules and a bridge now" sh -c 'nft list ruleset | grep -q oci_awsvpc && ip link show ecs-bridge'
 claim "rpm -e" rpm -e oci-awsvpc-hook
+claim "the rules and the bridge are gone; others' rules are not" is "$(host_side)" "$without"
 claim "no file is left, changed or missing" is "$(changes /tmp/journals)" ""
 claim "no folder is left" is "$(folders /tmp/journals)" ""
 
@@ -58,9 +63,17 @@ claim "podman run" start_task
 claim "the task has its network" task_has_network
 # Kept, so that the veth that plays the ENI does not die with it.
 ip netns attach task "$(podman inspect --format '{{.State.Pid}}' task)"
+before=$(network_of_task) host=$(host_side)
+claim "rpm -e, while it runs" rpm -e oci-awsvpc-hook
+claim "the rules and the bridge stay" is "$(host_side)" "$host"
+claim "the task's network is untouched" is "$(network_of_task)" "$before"
+claim "rpm -i" rpm -i --nodeps "$new"
+claim "rpm -U, to the same" rpm -U --nodeps --replacepkgs "$new"
+claim "the rules and the bridge stay" is "$(host_side)" "$host"
 claim "podman rm" podman rm -f -t 0 task
 claim "the ENI is home" ip link show eth1
 claim "rpm -e" rpm -e oci-awsvpc-hook
+claim "the rules and the bridge are gone" is "$(host_side)" "$without"
 claim "the edited configuration is kept, as rpm keeps it" is "$(cat $config.rpmsave)" "$edited"
 claim "no registration is left" cannot sh -c "ls $hooks/oci-awsvpc-hook-*"
 

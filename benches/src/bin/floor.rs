@@ -26,7 +26,7 @@ use rtnetlink::{
 use std::{
     fs::File,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
 };
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 172, 1);
@@ -147,8 +147,10 @@ fn main() {
     setns(&home, CloneFlags::CLONE_NEWNET).expect("back");
 
     let name = format!("ecs{:08x}", u32::from(lease));
-    let label =
-        format!("awsvpc container={container} eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 netns=1");
+    let inode = netns.metadata().expect("an inode").ino();
+    let label = format!(
+        "awsvpc container={container} eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 netns={inode}"
+    );
     let far = LinkMessageBuilder::<LinkUnspec>::new()
         .name("ecs-eth0")
         .address(mac_of(lease).to_vec())

@@ -72,7 +72,7 @@ fn the_commands_for_docker() {
     let docker = blocks("### Docker", "sh");
     let mut commands = vec![blocks("## Engines", "sh")[0], docker[0]];
     if !docker::annotates(&machine) {
-        let config = "[runtime]\nannotations-from-environment = true\n";
+        let config = "runtime.annotations-from-environment = true\n";
         machine.write("/etc/oci-awsvpc-hook/config.toml", config);
         commands.insert(1, docker[1]);
     }

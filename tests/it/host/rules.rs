@@ -1,0 +1,165 @@
+//! Rules come, stay, come back and go.
+
+use super::{FOREIGN, chains, ruleset};
+use crate::fixtures::{Instance, Pause, Server, hook};
+
+const ALL: [&str; 6] = [
+    "inet guard",
+    "inet credentials",
+    "inet input",
+    "inet forward",
+    "inet version",
+    "bridge source",
+];
+
+#[test]
+fn after_host_teardown_all_rules_are_as_before_host_setup() {
+    for others in ["true", FOREIGN] {
+        let instance = Instance::new();
+        instance.netns.run(others);
+        let before = (instance.netns.snapshot(), ruleset(&instance));
+        let report = hook("host-setup").on(&instance).report();
+        assert_eq!(report, "nftables rules are installed\nbridge ecs-bridge is created\n");
+        assert_eq!(chains(&instance.netns), ALL);
+        assert!(ruleset(&instance).contains(before.1.trim()), "others' rules are as they were");
+        let report = hook("host-teardown").on(&instance).report();
+        assert_eq!(report, "bridge ecs-bridge is deleted\nnftables rules are removed\n");
+        assert_eq!(ruleset(&instance), before.1);
+        instance.netns.assert_same(&before.0);
+        assert_eq!(hook("host-teardown").on(&instance).report(), "nothing to do\n");
+    }
+}
+
+#[test]
+fn a_second_host_setup_changes_nothing() {
+    let instance = Instance::new();
+    hook("host-setup").on(&instance).report();
+    // With handles: a rule that is installed again has another.
+    let before = instance.netns.run("nft --handle list ruleset");
+    assert_eq!(hook("host-setup").on(&instance).report(), "nothing to do\n");
+    assert_eq!(instance.netns.run("nft --handle list ruleset"), before);
+}
+
+#[test]
+fn the_first_task_installs_the_rules_and_they_outlive_it() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause.call("prestart").on(&instance).silently();
+    let installed = ruleset(&instance);
+    assert_eq!(chains(&instance.netns), ALL);
+    pause.call("poststop").on(&instance).well();
+    assert_eq!(ruleset(&instance), installed);
+}
+
+#[test]
+fn a_task_that_cannot_start_has_installed_them_all_the_same() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause.netns().ip("route add blackhole default");
+    pause.call("prestart").on(&instance).badly();
+    assert_eq!(chains(&instance.netns), ALL);
+}
+
+#[test]
+fn rules_that_somebody_flushed_are_put_back_by_the_next_task_and_by_gc() {
+    let damages = [
+        "nft flush ruleset",
+        "nft delete table inet oci_awsvpc",
+        "nft delete table bridge oci_awsvpc",
+        "nft flush chain bridge oci_awsvpc source",
+        "nft flush chain inet oci_awsvpc input",
+        "nft delete rule inet oci_awsvpc forward handle $(nft --handle list chain inet oci_awsvpc forward \
+         | sed -n 's/.*oifname.*handle //p')",
+    ];
+    for heals in ["prestart", "gc"] {
+        let (instance, pause) = (Instance::new(), Pause::new());
+        pause.call("prestart").on(&instance).silently();
+        let agent = Server::agent(&instance.netns, "credentials");
+        let whole = ruleset(&instance);
+        for damage in damages {
+            instance.netns.run(damage);
+            assert_ne!(ruleset(&instance), whole, "{damage}");
+            match heals {
+                "gc" => {
+                    let report = hook("gc").on(&instance).report();
+                    assert_eq!(report, "nftables rules are installed again\n", "{damage}");
+                }
+                // The running task's, which a runtime may call once more.
+                stage => pause.call(stage).on(&instance).silently(),
+            }
+            assert_eq!(ruleset(&instance), whole, "{damage}, {heals}");
+            assert_eq!(agent.ask_from(&pause.netns()).as_deref(), Some("credentials"), "{damage}");
+        }
+    }
+}
+
+#[test]
+fn gc_installs_no_rules_where_there_is_no_bridge() {
+    let instance = Instance::new();
+    assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
+    assert_eq!(ruleset(&instance), "");
+}
+
+#[test]
+fn host_teardown_is_refused_while_a_task_is_there() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause.call("prestart").on(&instance).silently();
+    let before = (instance.netns.snapshot(), ruleset(&instance));
+    let line = hook("host-teardown").on(&instance).badly();
+    assert!(line.contains("ecs-bridge has 1 ports: stop their tasks first"), "{line}");
+    instance.netns.assert_same(&before.0);
+    assert_eq!(ruleset(&instance), before.1);
+    pause.call("poststop").on(&instance).well();
+    hook("host-teardown").on(&instance).report();
+    assert_eq!(ruleset(&instance), "");
+}
+
+#[test]
+fn twenty_first_tasks_at_once_leave_one_ruleset() {
+    const TASKS: usize = 20;
+    let instance = Instance::new();
+    let tasks: Vec<(Pause, String)> = (0..TASKS)
+        .map(|n| {
+            let mac = format!("02:00:00:00:01:{n:02x}");
+            instance.attach(&format!("eni{n}"), &mac, &format!("far{n}"));
+            (Pause::new(), mac)
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for (pause, mac) in &tasks {
+            let instance = &instance;
+            scope.spawn(move || {
+                pause.call("prestart").eni("mac-address", mac.as_str()).on(instance).silently();
+            });
+        }
+    });
+    assert_eq!(chains(&instance.netns), ALL);
+    let together = ruleset(&instance);
+    let alone = Instance::new();
+    hook("host-setup").on(&alone).report();
+    assert_eq!(together, ruleset(&alone));
+    let agent = Server::agent(&instance.netns, "credentials");
+    for (pause, _) in &tasks {
+        assert_eq!(agent.ask_from(&pause.netns()).as_deref(), Some("credentials"));
+    }
+}
+
+#[test]
+fn what_is_printed_is_what_is_installed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = "[credentials]\nbridge = \"cred0\"\nsubnet = \"10.99.0.0/28\"\ngateway = \"10.99.0.1\"\n\
+        endpoint = \"10.98.0.1\"\nipv6-subnet = \"fd00:ec::/64\"\nisolation = false\n\
+        [host]\nopen-tcp-ports = [53, 8125]\nagent = \"127.0.0.2:4000\"\n";
+    for config in ["", other] {
+        let (instance, elsewhere) = (Instance::new(), Instance::new());
+        let before = instance.netns.snapshot();
+        let print = hook("host-setup").config(&folder, config).option("--print");
+        let printed = folder.path().join("printed");
+        std::fs::write(&printed, print.on(&instance).report()).expect("written");
+        assert_eq!(ruleset(&instance), "", "printing installs nothing");
+        instance.netns.assert_same(&before);
+        elsewhere.netns.run(&format!("nft -c -f - <{}", printed.display()));
+        assert_eq!(ruleset(&elsewhere), "");
+        elsewhere.netns.run(&format!("nft -f - <{}", printed.display()));
+        hook("host-setup").config(&folder, config).on(&instance).report();
+        assert_eq!(ruleset(&instance), ruleset(&elsewhere));
+    }
+}
