@@ -1,11 +1,7 @@
 # Every target installs what it needs and the machine lacks (tests/setup.sh), as root; but for Rust.
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help build install generated sbom deb rpm demo test check unit integration packages vm test-vm soak \
-=======
-.PHONY: help build install generated sbom deb rpm demo test check unit integration packages test-vm bench soak \
->>>>>>> main
+.PHONY: help build install generated sbom deb rpm demo test check unit integration packages vm test-vm bench soak \
 	fuzz deny clean
 
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
