@@ -75,7 +75,8 @@ for id in $envoy $front $pause; do
     report "# container $id"
     within $id | while read -r line; do report "#   $line"; done
 done
-check "they see what is in the article" as_in_the_article
+# Its state may follow its carrier a second later.
+check "they see what is in the article" until_so as_in_the_article
 check "all three the same" same_view
 check "they reach the VPC" runc --root /run/runc exec $front /bin/busybox ping -c 1 -W 2 10.0.0.1
 for id in $envoy $front $pause; do runc --root /run/runc delete --force $id; done

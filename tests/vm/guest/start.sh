@@ -66,6 +66,7 @@ plug eni $eni
 
 topic "the ENI is renamed under the hook's feet"
 own=$(name_of $eni)
+renamed() { [ "$(wc -l </tmp/renames)" -ge "$1" ]; }
 started=0 restored=0
 for round in $(seq 10); do
     container a
@@ -74,12 +75,13 @@ for round in $(seq 10); do
         echo >>/tmp/renames
     done) 2>/dev/null &
     renaming=$!
+    until_so renamed $((2 * round))
     call prestart a && works a && started=$((started + 1))
     wait $renaming
     end a
     call poststop a && name=$(name_of $eni) && home "$name" && restored=$((restored + 1))
     ip link set "$name" name "$own"
 done >/tmp/renaming 2>&1
-check "it was renamed often enough" [ "$(wc -l </tmp/renames)" -ge 20 ]
+check "it was renamed often enough" renamed 20
 check "10 times: the task starts" [ $started -eq 10 ]
 check "10 times: the ENI comes home, under a name that it had" [ $restored -eq 10 ]

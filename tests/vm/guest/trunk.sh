@@ -8,6 +8,8 @@ for vlan in 101 102; do
 done
 plug trunk $trunk
 ip link set "$(name_of $trunk)" name trunk0
+# What a branch is called inside as well.
+ip link set "$(name_of $eni)" name eth0
 
 # of_vlan ID: the annotations of a branch.
 of_vlan() {
