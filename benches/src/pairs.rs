@@ -100,6 +100,7 @@ pub fn run(programs: &Programs, rounds: usize, report: &mut Report) {
     let [hook, stop, floor, add, del, not_ours, nothing] = &series;
     report.bound("prestart / floor", ratio(hook, floor), 1.25);
     report.bound("prestart / CNI plugins ADD", ratio(hook, add), 0.40);
+    report.figure("floor / CNI plugins ADD", ratio(floor, add));
     report.figure("poststop / CNI plugins DEL", ratio(stop, del));
     report.bound("not ours / /bin/true", ratio(not_ours, nothing), 2.0);
     report.bound("peak memory, MB", hook.memory().max(stop.memory()), 6.0);
