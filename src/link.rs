@@ -168,7 +168,7 @@ pub struct Link {
     pub loopback: bool,
     /// Whether somebody switched it on (`IFF_UP`).
     pub up: bool,
-    /// Whether frames flow: it is on, has a carrier, and is operationally up.
+    /// Whether frames flow: it is on, has a carrier, and if it is virtual, is operationally up.
     pub running: bool,
 }
 

@@ -304,7 +304,7 @@ fn decode(payload: &[u8]) -> Option<Link> {
         ethernet: LinkLayerType::from(kind) == LinkLayerType::Ether,
         loopback: flags.contains(LinkFlags::Loopback),
         up: flags.contains(LinkFlags::Up),
-        running: flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp),
+        running: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
     };
     let mut state = State::Unknown;
     for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
@@ -323,9 +323,13 @@ fn decode(payload: &[u8]) -> Option<Link> {
             _ => {}
         }
     }
-    // A veth or VLAN always comes to be up; until then, a kernel may call it unknown, and running.
-    let certain = link.is_veth() || link.vlan.is_some();
-    link.running &= state == State::Up || !certain;
+    // Hardware with a carrier carries frames from when it is switched on (`dev_activate`,
+    // net/sched/sch_generic.c), though its state may follow a second later (net/core/link_watch.c). That
+    // of a veth or VLAN follows at once, and only then does it.
+    if link.kind.is_some() {
+        let certain = link.is_veth() || link.vlan.is_some();
+        link.running &= flags.contains(LinkFlags::Running) && (state == State::Up || !certain);
+    }
     Some(link)
 }
 
@@ -379,8 +383,9 @@ mod tests {
     }
 
     #[test]
-    fn a_veth_or_vlan_runs_only_when_its_state_is_up() {
-        const UP_RUNNING: u32 = 0x41;
+    fn a_veth_or_vlan_runs_when_its_state_is_up_and_hardware_when_it_has_a_carrier() {
+        const UP: u32 = 0x1;
+        const RUNNING: u32 = 0x40;
         const LOWER_UP: u32 = 0x1_0000;
         let running = |flags: u32, state: u8, kind: &[u8]| {
             decode(&[&header(flags), kind, &attribute(16, &[state])].concat())
@@ -391,12 +396,14 @@ mod tests {
         let id = attribute(2, &attribute(1, &101_u16.to_ne_bytes()));
         let vlan = attribute(18, &[attribute(1, b"vlan\0"), id].concat());
         for kind in [veth, vlan] {
-            assert!(running(UP_RUNNING | LOWER_UP, 6, &kind));
-            assert!(!running(UP_RUNNING | LOWER_UP, 0, &kind));
+            assert!(running(UP | RUNNING | LOWER_UP, 6, &kind));
+            assert!(!running(UP | RUNNING | LOWER_UP, 0, &kind));
         }
-        assert!(running(UP_RUNNING | LOWER_UP, 6, &[]) && running(UP_RUNNING | LOWER_UP, 0, &[]));
-        // Unknown, and so running, but without a carrier.
-        assert!(!running(UP_RUNNING, 0, &[]));
+        // Up, unknown and so running, or not looked at yet.
+        for (flags, state) in [(RUNNING, 6), (RUNNING, 0), (0, 2)] {
+            assert!(running(UP | LOWER_UP | flags, state, &[]));
+            assert!(!running(UP | flags, state, &[]) && !running(LOWER_UP | flags, state, &[]));
+        }
     }
 
     #[test]

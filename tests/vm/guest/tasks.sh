@@ -68,7 +68,7 @@ works() {
         --arg mac "$mac" --arg address "$address" '
         ($inside[0][] | select(.ifname == "eth0")) as $eni
         | $eni.address == $mac and ($eni.ifalias | startswith("awsvpc "))
-        and ($eni.flags | contains(["UP", "LOWER_UP"])) and ($eni.operstate | IN("UP", "UNKNOWN"))
+        and ($eni.flags | contains(["UP", "LOWER_UP"]))
         and any($eni.addr_info[]; .local == $address and .prefixlen == 24)
         and ($inside[0] | map(.ifname) | sort) == ["ecs-eth0", "eth0", "lo"]
         and all(.[]; (.permaddr // .address) != $mac)' || { cat /tmp/inside && return 1; }
