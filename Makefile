@@ -1,4 +1,4 @@
-# Every target installs what it needs and the machine lacks (tests/setup.sh), as root; but for Rust.
+# Every target installs what it needs and the machine lacks (tests/install-tools.sh), as root; but for Rust.
 
 .DEFAULT_GOAL := help
 .PHONY: help build install generated sbom deb rpm demo test check unit integration packages vm test-vm bench soak \
@@ -25,7 +25,7 @@ help:
 ## To use it
 
 build: ## the programs, static, as they ship
-	@tests/setup.sh build
+	@tests/install-tools.sh build
 	cargo build --release --locked --target $(TARGET) --config 'target.$(TARGET).rustflags=[$(REMAP)]'
 	@ls -l $(HOOK) $(HOOK:hook=runtime)
 
@@ -40,7 +40,7 @@ install: build generated ## all that belongs to it, into this machine (or DESTDI
 	packaging/install.sh $(dir $(HOOK)) $(GENERATED) "$(DESTDIR)"
 
 sbom: ## what the programs are made of: target/packaging/generated/sbom.cdx.json (CycloneDX)
-	@tests/setup.sh packages
+	@tests/install-tools.sh packages
 	@mkdir -p $(GENERATED)
 	cargo cyclonedx -q --format json --spec-version 1.5 --target $(TARGET) --no-build-deps \
 		--override-filename .sbom
@@ -76,13 +76,13 @@ rpm: build generated ## a package for Amazon Linux, Fedora and RHEL: target/pack
 ## To work on it
 
 demo: build ## a task with the awsvpc network, under real runc
-	@tests/setup.sh run
+	@tests/install-tools.sh run
 	@tests/demo.sh $(HOOK)
 
 test: check unit integration packages vm ## everything that must hold
 
 check: deny ## formatting, lints, documentation, dependencies
-	@tests/setup.sh build
+	@tests/install-tools.sh build
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
@@ -93,9 +93,9 @@ unit: ## the pure modules: examples, properties, and the fuzzers' corpus
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
 integration: build ## the programs under test, in network namespaces and under real engines
-	@tests/setup.sh run
+	@tests/install-tools.sh run
 ifeq ($(REAL_ROOT),yes)
-	@tests/setup.sh engines
+	@tests/install-tools.sh engines
 	HOOK=$(HOOK) cargo test --locked --test it -- --include-ignored
 else
 	@echo 'NOT RUN: the tests that are listed as ignored below; they need real root' >&2
@@ -104,8 +104,8 @@ endif
 
 packages: deb rpm ## both packages, installed on a copy of this machine, and built a second time
 ifeq ($(REAL_ROOT)$(shell command -v dpkg >/dev/null && echo dpkg),yesdpkg)
-	@tests/setup.sh run
-	@tests/setup.sh packages-test
+	@tests/install-tools.sh run
+	@tests/install-tools.sh packages-test
 	@tests/packages.sh $(PACKAGING)
 else
 	@echo 'NOT RUN: tests/packages.sh, which installs the packages; it needs real root and dpkg' >&2
@@ -120,22 +120,22 @@ endif
 
 # TOPICS=trunk runs the checks in tests/vm/guest/trunk.sh only.
 test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
-	@tests/setup.sh run
-	@tests/setup.sh vm
+	@tests/install-tools.sh run
+	@tests/install-tools.sh vm
 	@tests/vm/run.sh $(HOOK) $(TOPICS)
 
 # The benches are a package of their own; what they print and plot is in target/bench.
 ROUNDS ?= 40
 
 bench: build ## against the clock: the hook, the floor below it, the CNI plugins, /bin/true
-	@tests/setup.sh run
-	@tests/setup.sh bench
+	@tests/install-tools.sh run
+	@tests/install-tools.sh bench
 	cargo build --release --locked --manifest-path benches/Cargo.toml --target-dir target/benches
 	target/benches/$(TARGET)/release/oci-awsvpc-hook-benches $(HOOK) \
 		target/benches/$(TARGET)/release/floor target/bench $(ROUNDS)
 
 soak: build ## a thousand kill-and-heal rounds in a row
-	@tests/setup.sh run
+	@tests/install-tools.sh run
 	HOOK=$(HOOK) ROUNDS=1000 cargo test --locked --test it -- --nocapture kills::at_any_moment
 
 # The fuzzers want a nightly compiler. What they find new goes into the first folder, not into the
@@ -153,7 +153,7 @@ fuzz: ## a minute of fuzzing for each parser
 
 # The advisories are a repository of their own, which not every machine can reach: then it says so.
 deny: ## licences, sources, bans of all dependencies, and advisories about them
-	@tests/setup.sh deny
+	@tests/install-tools.sh deny
 	cargo deny --all-features --locked check bans licenses sources
 	@if cargo deny fetch db; then \
 		cargo deny --all-features --locked check --disable-fetch advisories; \

@@ -10,7 +10,7 @@
 # topics (or of those that are named) hold. Everything is kept in target/vm: tap.log, console.log (the
 # kernel's messages, and what the commands printed), qemu.log.
 #
-# Needs root only for what tests/setup.sh installs.
+# Needs root only for what tests/install-tools.sh installs.
 set -eu -o pipefail
 
 hook=$(realpath "${1:?usage: tests/vm/run.sh path/to/oci-awsvpc-hook [TOPIC...]}")

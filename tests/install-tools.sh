@@ -2,14 +2,14 @@
 # Installs what the tests and the demo need and this machine lacks. As root, with apt-get or dnf;
 # otherwise it says what is missing.
 #
-#   tests/setup.sh build          what `make` needs
-#   tests/setup.sh run            what `make demo` and `make test` need besides
-#   tests/setup.sh engines        what `make test` needs besides as root
-#   tests/setup.sh deny           what `make deny` needs besides
-#   tests/setup.sh packages       what `make deb` and `make rpm` need besides
-#   tests/setup.sh packages-test  what `make packages` needs besides
-#   tests/setup.sh vm             what `make test-vm` needs besides
-#   tests/setup.sh bench          what `make bench` needs besides
+#   tests/install-tools.sh build          what `make` needs
+#   tests/install-tools.sh run            what `make demo` and `make test` need besides
+#   tests/install-tools.sh engines        what `make test` needs besides as root
+#   tests/install-tools.sh deny           what `make deny` needs besides
+#   tests/install-tools.sh packages       what `make deb` and `make rpm` need besides
+#   tests/install-tools.sh packages-test  what `make packages` needs besides
+#   tests/install-tools.sh vm             what `make test-vm` needs besides
+#   tests/install-tools.sh bench          what `make bench` needs besides
 set -eu
 
 # program, its package on Debian, its package on Amazon Linux and Fedora
