@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::config::{DEFAULT_PATH, LogLevel};
+use crate::{input::config::DEFAULT_PATH, process::logging::LogLevel};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 

@@ -15,158 +15,48 @@
 //!
 //! **The kernel is the database.** There is no state file, no lease database, no daemon and no lock.
 //! What must be remembered is written on the kernel object that it describes, so it lives and dies
-//! with it: a task's link-local address is the *name* of its veth ([`lease`]); whose the veth and
-//! the ENI are, and what the ENI was called, stands in their *aliases* ([`tag`]). After any crash,
+//! with it: a task's link-local address is the *name* of its port on the bridge; whose the port and
+//! the ENI are, and what the ENI was called, stands in a *label* in their aliases. After any crash,
 //! the next call reads from the kernel what is so.
 //!
 //! **One list of reversible steps.** [`plan`] decides, from what the task wants ([`task`]) and what
-//! the kernel shows ([`snapshot`]), on a list of [`step`]s; it is pure. [`transact`] makes them
-//! happen in order, or undoes them in reverse.
+//! the kernel shows ([`snapshot`]), on a list of steps; it is pure. [`apply`] makes them happen in
+//! order, or undoes them in reverse.
 //!
-//! A call flows one way: [`cli`] → [`oci`] → [`task`] → [`setup`], [`teardown`] or [`gc`] →
-//! [`plan`] → [`transact`] → [`kernel`] → [`netlink`], [`netns`].
+//! A call flows one way, and so do imports: a module uses only those below it in this list.
 //!
-//! [`runtime`] is a program of its own, for engines that cannot be told to call a hook.
+//! | module | what it is for |
+//! |---|---|
+//! | [`commands`] | one file a verb: `prestart`, `poststop`, `gc`, … |
+//! | [`cli`] | the command line |
+//! | [`apply`] | makes steps happen in order, undoes them if one fails |
+//! | [`plan`] | from a request and a snapshot to the list of steps; pure |
+//! | [`eni`] | the ENI's journey: into a task, out of it, restored |
+//! | [`snapshot`] | what the kernel showed at one moment, and what follows from it |
+//! | [`nft`] | our nftables rules |
+//! | [`engines`] | what engines read, and `oci-awsvpc-runtime` |
+//! | [`input`] | what we are told: state, annotations, configuration |
+//! | [`task`] | one task as data: its lease, its label, its branch |
+//! | [`kernel`] | the only requests to the kernel |
+//! | [`net`] | kernel objects as data |
+//! | [`process`] | this process: log, limits, privileges |
+//! | [`error`] | errors that read as one line |
 
-pub mod branch;
 pub mod cli;
-pub mod config;
-pub mod eni;
-mod ensure;
-pub mod error;
-pub mod gc;
-pub mod host;
-pub mod instance;
-pub mod kernel;
-pub mod lease;
-pub mod limits;
-pub mod link;
-pub mod logging;
-pub mod netlink;
-pub mod netns;
-pub mod nft;
-pub mod oci;
-pub mod plan;
-mod privileges;
-pub mod rule;
-pub mod ruleset;
-pub mod runtime;
-pub mod setup;
-pub mod snapshot;
-pub mod step;
-pub mod tag;
-pub mod task;
-pub mod teardown;
-pub mod timings;
-pub mod transact;
+pub mod commands;
+pub mod engines;
+pub mod process;
 
-use cli::{Cli, Command, TimingsFormat};
-use config::Config;
-use error::{Doing, Result};
-use oci::{Annotations, Container};
-use std::io::{Read, Write};
-use task::Task;
-use teardown::Told;
-use timings::Timings;
+mod apply;
+mod eni;
+mod error;
+mod input;
+mod kernel;
+mod net;
+mod nft;
+mod plan;
+mod snapshot;
+mod task;
 
-/// Does what the command line asks for; a stage reads the container's state from `stdin`.
-///
-/// # Errors
-/// It could not be done. At `prestart`, what was done has been undone then.
-pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
-    if !cli.command.is_stage() {
-        return administer(cli, &Config::load(cli.config.as_deref())?);
-    }
-    let container = Container::read(stdin)?;
-    let stage = || match Config::load(cli.config.as_deref()) {
-        Err(_) if !could_be_ours(&container) => Ok(()),
-        Err(error) => {
-            logging::open(Config::default().log, cli.log_level);
-            Err(error)
-        }
-        Ok(config) if cli.command == Command::Poststop => poststop(cli, &container, &config),
-        Ok(config) => prestart(cli, &container, &config),
-    };
-    stage().doing(|| format!("container {}", container.id))
-}
-
-fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
-    let known = container.annotations(&config.detect.annotation)?;
-    if !is_ours(&known.annotations, config) {
-        return Ok(());
-    }
-    logging::open(config.log, cli.log_level);
-    let task = Task::from_annotations(&known.annotations, &config.eni)?;
-    let mut timings = Timings::start();
-    work(setup::set_up(container, &task, config, &mut timings))?;
-    report(cli, &timings);
-    Ok(())
-}
-
-/// What the annotations say of the ENI hardly matters here: the kernel knows better. Only if they
-/// say that the container is not ours, or the whole bundle does not say that it is, this is all.
-fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
-    let known = container.annotations(&config.detect.annotation).unwrap_or_default();
-    let told = if is_ours(&known.annotations, config) {
-        Told::Ours(Task::mac_of(&known.annotations))
-    } else if known.complete {
-        return Ok(());
-    } else {
-        Told::Nothing
-    };
-    logging::open(config.log, cli.log_level);
-    let mut timings = Timings::start();
-    work(teardown::tear_down(container, told, config, &mut timings))?;
-    report(cli, &timings);
-    Ok(())
-}
-
-fn report(cli: &Cli, timings: &Timings) {
-    match cli.timings {
-        // The work is done: nobody to read this is no reason to fail.
-        Some(TimingsFormat::Json) => writeln!(std::io::stderr(), "{}", timings.to_json()).ok(),
-        None => None,
-    };
-}
-
-/// What an operator asks for, and not a runtime: says what it did.
-fn administer(cli: &Cli, config: &Config) -> Result<()> {
-    logging::open(config.log, cli.log_level);
-    let mut lines = match cli.command {
-        Command::HostSetup { print: true } => vec![host::rules(config)],
-        Command::HostSetup { print: false } => work(host::set_up(config))?,
-        Command::HostTeardown => work(host::tear_down(config))?,
-        _ => work(gc::collect(config))?,
-    };
-    if lines.is_empty() {
-        lines.push("nothing to do".to_owned());
-    }
-    writeln!(std::io::stdout(), "{}", lines.join("\n")).doing(|| "writing to stdout")
-}
-
-fn is_ours(annotations: &Annotations, config: &Config) -> bool {
-    annotations.get(&config.detect.annotation) == Some(&config.detect.value)
-}
-
-/// Whether a container that we cannot judge, because our configuration cannot be read, might need
-/// us. If it does not speak of an ENI at all, it must not suffer from our configuration.
-fn could_be_ours(container: &Container) -> bool {
-    let config = Config::default();
-    match container.annotations(&config.detect.annotation) {
-        Ok(known) => is_ours(&known.annotations, &config) || Task::is_meant(&known.annotations),
-        Err(_) => false,
-    }
-}
-
-/// Does `work` on this one thread, with no more privileges than it needs.
-fn work<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    if let Err(error) = privileges::drop_unneeded() {
-        log::warn!("going on with all privileges: {}", error.line());
-    }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .doing(|| "starting")?
-        .block_on(work)
-}
+#[doc(hidden)]
+pub mod testing;

@@ -1,12 +1,12 @@
 //! The program: argv and stdin in, one line on stderr and an exit code out.
 
 use clap::Parser;
-use oci_awsvpc_hook::{cli::Cli, logging};
+use oci_awsvpc_hook::{cli::Cli, commands, process::logging};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match oci_awsvpc_hook::run(&cli, std::io::stdin().lock()) {
+    match commands::run(&cli, std::io::stdin().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::report(&format!("{}: {}", cli.command.name(), error.line()));

@@ -4,7 +4,7 @@
 // In a test, a panic is what says that something is wrong.
 #![allow(clippy::expect_used)]
 
-use oci_awsvpc_hook::config::Config;
+use oci_awsvpc_hook::testing::Config;
 use regex::Regex;
 use serde::Deserialize;
 use std::{

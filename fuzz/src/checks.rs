@@ -6,14 +6,9 @@
 #![allow(clippy::missing_panics_doc)]
 
 use ipnetwork::IpNetwork;
-use oci_awsvpc_hook::{
-    config::{Config, Credentials},
-    error::Error,
-    lease::Lease,
-    link::InterfaceName,
-    oci::{Annotations, Container},
-    tag::Tag,
-    task::{CREDENTIAL_INTERFACE, PREFIX, Task},
+use oci_awsvpc_hook::testing::{
+    Annotations, CREDENTIAL_INTERFACE, Config, Container, CredentialNetwork, Error, InterfaceName,
+    Label, Lease, PREFIX, Task, task_of,
 };
 use std::{
     collections::HashSet,
@@ -40,10 +35,10 @@ pub fn annotations(bytes: &[u8]) {
         return;
     };
     let eni = Config::default().eni;
-    match Task::from_annotations(&annotations, &eni) {
+    match task_of(&annotations, &eni) {
         Ok(task) => {
             sound(&task);
-            let again = Task::from_annotations(&annotations_of(&task), &eni);
+            let again = task_of(&annotations_of(&task), &eni);
             assert_eq!(again.expect("written by us"), task, "written and read");
         }
         Err(error) => one_line(&error),
@@ -53,10 +48,10 @@ pub fn annotations(bytes: &[u8]) {
 /// What stands in the alias of a link.
 pub fn alias(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Some(tag) = Tag::parse(&text) {
-        assert_eq!(tag.to_string(), text, "read and written");
-        assert!(tag.container.chars().all(|c| !c.is_control() && c != ' '), "{tag:?}");
-        name_is_sound(&tag.name);
+    if let Some(label) = Label::parse(&text) {
+        assert_eq!(label.to_string(), text, "read and written");
+        assert!(label.container.chars().all(|c| !c.is_control() && c != ' '), "{label:?}");
+        name_is_sound(&label.name);
     }
 }
 
@@ -154,8 +149,8 @@ fn name_is_sound(name: &InterfaceName) {
 
 /// A lease under an accepted configuration: it is nobody else's address, and what follows from it
 /// is in the subnets too.
-fn leads_somewhere(credentials: &Credentials, lease: Lease) {
-    let Credentials { subnet, gateway, endpoint, .. } = *credentials;
+fn leads_somewhere(credentials: &CredentialNetwork, lease: Lease) {
+    let CredentialNetwork { subnet, gateway, endpoint, .. } = *credentials;
     let others: [Ipv4Addr; 4] = [subnet.network(), subnet.broadcast(), gateway, endpoint];
     assert!(!others.contains(&lease.address()), "{lease} of {credentials:?}");
     for address in credentials.addresses(lease).into_iter().chain(credentials.gateways()) {

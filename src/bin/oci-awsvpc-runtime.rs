@@ -10,6 +10,6 @@ use std::ffi::{c_char, c_int};
 // SAFETY: the C library calls it with this signature, and there is no other `main`.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_count: c_int, _words: *const *const c_char) -> c_int {
-    oci_awsvpc_hook::runtime::run(std::env::args_os().skip(1).collect());
+    oci_awsvpc_hook::engines::runtime::run(std::env::args_os().skip(1).collect());
     1
 }

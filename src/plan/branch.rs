@@ -1,12 +1,11 @@
 //! A branch ENI's part of a plan: how it comes to be in the task.
 
-use super::Request;
 use crate::{
-    branch::Branch,
     error::{Doing, Result, refuse},
-    link::{InterfaceName, Link},
-    step::{Side, Step},
-    tag::Tag,
+    input::request::Request,
+    net::{link::Link, name::InterfaceName, side::Side},
+    plan::step::Step,
+    task::{branch::Branch, label::Label},
 };
 
 /// What must be remembered of the branch, and the steps that create it. The trunk belongs to all its
@@ -16,7 +15,7 @@ pub(super) fn arrival(
     branch: Branch,
     trunk: &Link,
     leftover: Option<&Link>,
-) -> Result<(Tag, Vec<Step>)> {
+) -> Result<(Label, Vec<Step>)> {
     let Request { task, container, netns, .. } = *request;
     let name: InterfaceName = trunk.name.parse().doing(|| format!("trunk {:?}", trunk.name))?;
     if trunk.loopback || !trunk.ethernet {
@@ -29,7 +28,7 @@ pub(super) fn arrival(
             branch.trunk, trunk.mtu
         ));
     }
-    let tag = Tag {
+    let label = Label {
         container: container.to_owned(),
         eni: task.mac,
         name: name.clone(),
@@ -53,6 +52,6 @@ pub(super) fn arrival(
         inside: inside.clone(),
         mtu,
     });
-    steps.push(Step::Label { link: inside, tag: tag.clone() });
-    Ok((tag, steps))
+    steps.push(Step::SetLabel { link: inside, label: label.clone() });
+    Ok((label, steps))
 }

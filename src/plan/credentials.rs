@@ -1,24 +1,21 @@
 //! The credential path's part of a plan: the veth, and what is out of reach.
 
-use super::{address, credential_name, ipv6_option};
 use crate::{
-    config::{Credentials, METADATA_V4, METADATA_V6},
     error::Result,
-    lease::Lease,
-    link::{InterfaceName, Mac},
-    snapshot::{OwnVeth, Snapshot},
-    step::{Route, Side, Step},
-    tag::Tag,
+    input::config::credentials::{CredentialNetwork, METADATA_V4, METADATA_V6},
+    net::{mac::Mac, name::InterfaceName, route::Route, side::Side},
+    plan::step::Step,
+    snapshot::{ownership::OwnPort, view::Snapshot},
+    task::{credential_name, label::Label, lease::Lease},
 };
-use ipnetwork::{IpNetwork, Ipv6Network};
 use std::net::IpAddr;
 
-/// The instance's end of the task's veth.
+/// The port: the instance's end of the task's veth.
 pub(super) fn port(
-    credentials: &Credentials,
+    credentials: &CredentialNetwork,
     lease: Lease,
-    tag: &Tag,
-    own: Option<&OwnVeth>,
+    label: &Label,
+    own: Option<&OwnPort>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     if own.is_none() {
@@ -29,9 +26,9 @@ pub(super) fn port(
             mtu: credentials.mtu,
         });
     }
-    if own.is_none_or(|veth| veth.tag.as_ref() != Some(tag) || !veth.up) {
+    if own.is_none_or(|port| port.label.as_ref() != Some(label) || !port.up) {
         let isolated = credentials.isolation;
-        steps.push(Step::ConfigurePort { lease, tag: tag.clone(), isolated });
+        steps.push(Step::ConfigurePort { lease, label: label.clone(), isolated });
     }
     if credentials.isolation {
         steps.push(Step::AddFdbEntry { lease });
@@ -49,7 +46,7 @@ pub(super) fn port(
 
 /// The task's end of it, and the loopback interface.
 pub(super) fn interface(
-    credentials: &Credentials,
+    credentials: &CredentialNetwork,
     lease: Lease,
     bridge_mac: Mac,
     snapshot: &Snapshot,
@@ -57,18 +54,21 @@ pub(super) fn interface(
     let link = credential_name();
     let mut steps = Vec::new();
     let switch_on = |name: InterfaceName, steps: &mut Vec<Step>| {
-        if !snapshot.in_task(name.as_str()).is_some_and(|link| link.up) {
+        if !snapshot.task.link(name.as_str()).is_some_and(|link| link.up) {
             steps.push(Step::SetUp { side: Side::Task, link: name });
         }
     };
     switch_on(InterfaceName::known("lo".to_owned()), &mut steps);
     if credentials.ipv6_subnet.is_some() {
-        steps.push(ipv6_option(&link, "disable_ipv6", "0"));
+        steps.push(Step::ipv6_option(&link, "disable_ipv6", "0"));
     }
     for own in credentials.addresses(lease) {
         // Without the route to the subnet: other tasks are nobody to talk to.
-        let own = with_subnet(own, credentials);
-        steps.extend(address(Side::Task, &link, own, false, snapshot)?);
+        let address = credentials.with_subnet(own);
+        let so = snapshot.task.has_address(&link, address);
+        let (side, link) = (Side::Task, link.clone());
+        let step = Step::AddAddress { side, link, address, subnet_route: false };
+        steps.extend(step.unless(so)?);
     }
     switch_on(link.clone(), &mut steps);
     for gateway in credentials.gateways() {
@@ -100,13 +100,4 @@ pub(super) fn blackholes(has_ipv6: bool) -> Vec<Step> {
         .flatten()
         .map(|address| Step::AddRoute { route: Route::Blackhole { destination: address.into() } })
         .collect()
-}
-
-/// An address of the credential path with the prefix of its subnet.
-pub(super) fn with_subnet(address: IpAddr, credentials: &Credentials) -> IpNetwork {
-    let prefix = match address {
-        IpAddr::V4(_) => credentials.subnet.prefix(),
-        IpAddr::V6(_) => credentials.ipv6_subnet.map_or(128, |subnet: Ipv6Network| subnet.prefix()),
-    };
-    IpNetwork::new(address, prefix).unwrap_or_else(|_| address.into())
 }

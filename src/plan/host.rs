@@ -1,13 +1,12 @@
-//! The instance's part of a plan, which is the same for all tasks: nftables rules, and the bridge.
+//! The bridge and the rules that all tasks share.
 
-use super::{address, credentials::with_subnet};
 use crate::{
-    config::Credentials,
     error::{Result, refuse},
-    link::Mac,
-    ruleset::Ruleset,
-    snapshot::Snapshot,
-    step::{Side, Step},
+    input::config::credentials::CredentialNetwork,
+    net::{mac::Mac, side::Side},
+    nft::ruleset::Ruleset,
+    plan::step::Step,
+    snapshot::view::InstanceSnapshot,
 };
 
 /// The bridge's MAC address, and the steps that make the instance what it must be before there are
@@ -17,16 +16,16 @@ use crate::{
 /// Something else has the bridge's name.
 pub fn host(
     ruleset: &Ruleset,
-    credentials: &Credentials,
-    snapshot: &Snapshot,
+    credentials: &CredentialNetwork,
+    instance: &InstanceSnapshot,
 ) -> Result<(Mac, Vec<Step>)> {
     let name = &credentials.bridge;
     let own = credentials.bridge_mac();
     let mut steps = Vec::new();
-    if !snapshot.has_rules {
-        steps.push(Step::InstallRules { ruleset: ruleset.clone() });
+    if !instance.has_nftables {
+        steps.push(Step::InstallNftables { ruleset: ruleset.clone() });
     }
-    let mac = match snapshot.on_instance(name.as_str()) {
+    let mac = match instance.link(name.as_str()) {
         None => {
             steps.push(Step::CreateBridge { bridge: name.clone(), mac: own, mtu: credentials.mtu });
             own
@@ -49,8 +48,10 @@ pub fn host(
         }
     };
     for gateway in credentials.gateways() {
-        let own = with_subnet(gateway, credentials);
-        steps.extend(address(Side::Instance, name, own, true, snapshot)?);
+        let (side, link) = (Side::Instance, name.clone());
+        let address = credentials.with_subnet(gateway);
+        let step = Step::AddAddress { side, link, address, subnet_route: true };
+        steps.extend(step.unless(instance.has_address(name, address))?);
     }
     if ruleset.leads_to_loopback {
         steps.push(Step::SetOption {

@@ -1,19 +1,9 @@
 //! A step that fails undoes those before it.
 
 use crate::fixtures::{ENI_MAC, Instance, Pause, annotations};
-use oci_awsvpc_hook::{
-    config::Config,
-    kernel::Kernel,
-    limits::Limits,
-    netns::Netns,
-    oci::Annotations,
-    plan::{Request, plan},
-    ruleset::Ruleset,
-    setup::look,
-    step::{Side, Step},
-    task::Task,
-    timings::Timings,
-    transact::transact,
+use oci_awsvpc_hook::testing::{
+    Annotations, Config, Label, Limits, Netns, Request, Ruleset, Side, Sides, Space, Step, Task,
+    Timings, plan, snapshot, task_of, transact,
 };
 use std::time::Duration;
 
@@ -87,23 +77,28 @@ fn a_deadline_that_is_over_is_told_and_undone() {
     pause.netns().assert_same(&before.1);
 }
 
+/// Both namespaces, seen from the instance's.
+fn sides(pause: &Pause) -> Sides {
+    let task = Netns::of_pid(pause.pid().cast_signed()).unwrap();
+    Sides { instance: Space::here().unwrap(), task: Some(Space::within(task).unwrap()) }
+}
+
 /// Carries out the plan for a task up to step `fail_at`, which the kernel refuses. Gives the number
 /// of steps that the plan has.
 fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> usize {
     let work = async || {
-        let (own, its) =
-            (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
-        let netns = its.inode();
-        let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
+        let sides = sides(pause);
+        let netns = sides.task().unwrap().netns.inode();
         let Config { credentials, host, .. } = &Config::default();
         let ruleset = &Ruleset::new(credentials, host);
-        let request = Request { container: &pause.id, netns, task, credentials, ruleset };
-        let mut steps = plan(&request, &look(&kernel, ruleset).await.unwrap()).unwrap().steps;
+        let request = Request { container: &pause.id, netns, task, credentials };
+        let snapshot = snapshot(&request, ruleset, &sides).await.unwrap();
+        let mut steps = plan(&request, ruleset, &snapshot).unwrap().steps;
         let planned = steps.len();
         let refused = Step::SetUp { side: Side::Task, link: "nowhere".parse().unwrap() };
         steps.insert(fail_at.min(planned), refused);
-        let limits = Limits::start(Duration::from_secs(30)).unwrap();
-        let error = transact(&steps, &kernel, &limits, &mut Timings::start())
+        let limits = Limits::start(Duration::from_secs(30), Duration::from_secs(5)).unwrap();
+        let error = transact(&steps, &sides, &limits, &mut Timings::start())
             .await
             .expect_err("no such device");
         assert_eq!(error.line(), "switching on nowhere in the task: no such device");
@@ -127,7 +122,7 @@ fn whichever_step_fails_those_before_it_are_undone() {
         wanted.insert(format!("com.amazonaws.ecs.eni.{key}"), value.to_owned());
     }
     let config = Config::default();
-    let task = Task::from_annotations(&wanted, &config.eni).unwrap();
+    let task = task_of(&wanted, &config.eni).unwrap();
     for family in ["-4", "-6"] {
         let address = if family == "-4" { "10.0.0.5" } else { "2001:db8::5" };
         instance.netns.ip(&format!("{family} rule add from {address} lookup 77"));
@@ -154,27 +149,23 @@ fn a_move_that_fails_halfway_is_undone() {
     // it, and leaves it there.
     let (instance, pause) = (instance(), Pause::new());
     let before = instance.netns.snapshot();
+    let index = instance.netns.link("eth1").expect("the ENI")["ifindex"].as_u64().unwrap();
     let task = pause.netns();
     let line = instance.netns.within(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let (own, its) =
-                (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
-            let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
-            let Config { credentials, host, .. } = &Config::default();
-            let snapshot = look(&kernel, &Ruleset::new(credentials, host)).await.unwrap();
-            let index = snapshot.on_instance("eth1").expect("the ENI").index;
+            let sides = sides(&pause);
             task.ip("link add eth0 type veth peer name far0");
-            let home = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
+            let label = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
             let step = Step::MoveIn {
-                index,
-                home: oci_awsvpc_hook::tag::Tag::parse(&home).expect("a tag"),
+                index: index.try_into().unwrap(),
+                label: Label::parse(&label).expect("a label"),
                 was_up: false,
                 inside: "eth0".parse().unwrap(),
                 mtu: Some(1500),
             };
-            let limits = Limits::start(Duration::from_secs(30)).unwrap();
-            transact(&[step], &kernel, &limits, &mut Timings::start())
+            let limits = Limits::start(Duration::from_secs(30), Duration::from_secs(5)).unwrap();
+            transact(&[step], &sides, &limits, &mut Timings::start())
                 .await
                 .expect_err("the name is taken")
                 .line()

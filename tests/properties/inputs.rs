@@ -1,11 +1,7 @@
 //! What comes from outside: the container's state, its annotations, the configuration.
 
 use crate::{checks, strategies};
-use oci_awsvpc_hook::{
-    config::{Config, Eni},
-    oci::Annotations,
-    task::{PREFIX, Task},
-};
+use oci_awsvpc_hook::testing::{Annotations, Config, Eni, PREFIX, task_of};
 use proptest::{
     collection::{btree_map, hash_map, vec},
     option,
@@ -127,7 +123,7 @@ proptest! {
     #[test]
     fn every_task_can_be_asked_for(task in strategies::task()) {
         checks::sound(&task);
-        let read = Task::from_annotations(&checks::annotations_of(&task), &Eni::default());
+        let read = task_of(&checks::annotations_of(&task), &Eni::default());
         prop_assert_eq!(read.map_err(|error| error.line()), Ok(task));
     }
 

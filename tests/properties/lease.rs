@@ -1,7 +1,7 @@
 //! Which addresses are handed out, and what follows from them.
 
 use crate::strategies::{id, subnet};
-use oci_awsvpc_hook::lease::Lease;
+use oci_awsvpc_hook::testing::Lease;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

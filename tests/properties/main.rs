@@ -9,10 +9,10 @@
 mod checks;
 
 mod inputs;
+mod label;
 mod lease;
 mod model;
 mod plan;
 mod scenario;
 mod steps;
 mod strategies;
-mod tag;

@@ -5,11 +5,8 @@
 
 use crate::steps::Refusal;
 use ipnetwork::IpNetwork;
-use oci_awsvpc_hook::{
-    link::{Link, Mac},
-    rule::Rule,
-    snapshot::Snapshot,
-    step::{Route, Side},
+use oci_awsvpc_hook::testing::{
+    self, InstanceSnapshot, Link, Mac, Route, Rule, Side, Snapshot, TaskSnapshot,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,8 +42,8 @@ pub struct Space {
 #[derive(Clone, Debug, PartialEq)]
 pub struct World {
     pub instance: Space,
-    pub rules: Vec<Rule>,
-    pub has_rules: bool,
+    pub policy_rules: Vec<Rule>,
+    pub has_nftables: bool,
     pub task: Space,
     pub uplink: u32,
     pub has_ipv6: bool,
@@ -127,15 +124,16 @@ impl World {
             space.devices.values().flat_map(on).collect()
         };
         Snapshot {
-            instance: self.instance.links(),
-            uplinks: vec![self.uplink],
-            rules: self.rules.clone(),
+            instance: InstanceSnapshot {
+                links: self.instance.links(),
+                uplinks: vec![self.uplink],
+                policy_rules: self.policy_rules.clone(),
+                addresses: addresses(&self.instance),
+                has_nftables: self.has_nftables,
+                has_ipv6: self.has_ipv6,
+            },
+            task: TaskSnapshot { links: self.task.links(), addresses: addresses(&self.task) },
             taken: BTreeSet::new(),
-            addresses: addresses(&self.instance),
-            has_rules: self.has_rules,
-            has_ipv6: self.has_ipv6,
-            inside: self.task.links(),
-            inside_addresses: addresses(&self.task),
         }
     }
 
@@ -163,24 +161,7 @@ impl World {
 
 /// An Ethernet link that is switched off and has no label.
 pub fn link(index: u32, name: &str, mac: Option<Mac>, mtu: u32) -> Link {
-    Link {
-        index,
-        name: name.to_owned(),
-        mac,
-        permanent_mac: None,
-        mtu,
-        mtu_range: (68, 9216),
-        alias: None,
-        kind: None,
-        vlan: None,
-        controller: None,
-        peer: None,
-        locked: None,
-        ethernet: true,
-        loopback: false,
-        up: false,
-        running: false,
-    }
+    Link { mac, mtu, ..testing::link(index, name) }
 }
 
 /// Switches a link on or off; every link has a carrier.

@@ -8,14 +8,8 @@ use crate::{
     steps::restore,
     strategies,
 };
-use oci_awsvpc_hook::{
-    config::Host,
-    link::Link,
-    plan::{Plan, Request, plan},
-    ruleset::Ruleset,
-    snapshot::Snapshot,
-    step::Step,
-    tag::Tag,
+use oci_awsvpc_hook::testing::{
+    Host, InstanceSnapshot, Label, Link, Plan, Request, Ruleset, Step, plan,
 };
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
@@ -73,12 +67,12 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         if let Some(home) = home {
             let mut eni = home.clone();
             world.instance.devices.remove(&home.link.name);
-            restore(&mut eni, &plan.tag, home.link.up);
+            restore(&mut eni, &plan.label, home.link.up);
             world.instance.add(eni);
         }
     }
-    world.rules.sort_by_key(ToString::to_string);
-    world.has_rules = after.has_rules;
+    world.policy_rules.sort_by_key(ToString::to_string);
+    world.has_nftables = after.has_nftables;
     world
 }
 
@@ -97,7 +91,7 @@ fn takes_back(scenario: &Scenario, before: &World) -> Result<(), TestCaseError> 
         let changed = carry_out(&mut world, &plan.steps[..done])?;
         let expected = as_rolled_back(before, &world, &plan, scenario);
         changed.into_iter().rev().for_each(|step| world.revert(step));
-        world.rules.sort_by_key(ToString::to_string);
+        world.policy_rules.sort_by_key(ToString::to_string);
         prop_assert_eq!(world, expected, "after {} of {:#?}", done, plan.steps);
     }
     Ok(())
@@ -127,7 +121,7 @@ proptest! {
         let changed = carry_out(&mut world, &second.steps)?;
         prop_assert!(changed.is_empty(), "{changed:#?}");
         prop_assert_eq!(world, done);
-        prop_assert_eq!((second.lease, second.tag), (first.lease, first.tag));
+        prop_assert_eq!((second.lease, second.label), (first.lease, first.label));
     }
 
     #[test]
@@ -139,7 +133,7 @@ proptest! {
         let second = planned(&scenario, &healed)?;
         carry_out(&mut healed, &second.steps)?;
         prop_assert_eq!(healed, straight);
-        prop_assert_eq!((second.lease, second.tag), (first.lease, first.tag));
+        prop_assert_eq!((second.lease, second.label), (first.lease, first.label));
     }
 
     #[test]
@@ -176,14 +170,14 @@ proptest! {
         prop_assume!(task.branch.is_none());
         let mut enis = world.instance.devices.values().map(|device| &device.link);
         let link = enis.find(|link| link.is(task.mac)).expect("it is attached");
-        let label = link.alias.as_deref().and_then(Tag::parse);
+        let label = link.alias.as_deref().and_then(Label::parse);
         let label =
             label.filter(|label| link.accepts_mtu(label.mtu) && label.branch.is_none());
         let name = label.as_ref().map_or(link.name.as_str(), |label| label.name.as_str());
         let mtu = label.as_ref().map_or(link.mtu, |label| label.mtu);
-        let tag = planned(&scenario, world)?.tag;
-        prop_assert_eq!((tag.name.as_str(), tag.mtu), (name, mtu));
-        prop_assert_eq!((tag.eni, tag.netns, &tag.container), (task.mac, *netns, container));
+        let label = planned(&scenario, world)?.label;
+        prop_assert_eq!((label.name.as_str(), label.mtu), (name, mtu));
+        prop_assert_eq!((label.eni, label.netns, &label.container), (task.mac, *netns, container));
     }
 
     #[test]
@@ -193,7 +187,7 @@ proptest! {
         carry_out(&mut world, &plan.steps)?;
         let eni = &world.task.devices[task.interface.as_str()];
         prop_assert!(eni.link.is(task.mac));
-        prop_assert_eq!(eni.link.alias.as_deref().and_then(Tag::parse), Some(plan.tag.clone()));
+        prop_assert_eq!(eni.link.alias.as_deref().and_then(Label::parse), Some(plan.label.clone()));
         prop_assert!(task.mtu.is_none_or(|mtu| mtu == eni.link.mtu));
         prop_assert_eq!(eni.link.up, !task.stay_down);
         let configured = if task.stay_down { &[][..] } else { &task.addresses };
@@ -207,7 +201,7 @@ proptest! {
         let bridge = &world.instance.devices[credentials.bridge.as_str()];
         prop_assert_eq!(port.link.controller, Some(bridge.link.index));
         prop_assert_eq!(port.settings.isolated, credentials.isolation);
-        prop_assert_eq!(port.link.alias.as_deref().and_then(Tag::parse), Some(plan.tag));
+        prop_assert_eq!(port.link.alias.as_deref().and_then(Label::parse), Some(plan.label));
         let inside = &world.task.devices["ecs-eth0"];
         for gateway in credentials.gateways() {
             prop_assert!(bridge.addresses.contains_key(&gateway));
@@ -227,16 +221,16 @@ proptest! {
         has_ipv6: bool,
     ) {
         let mut snapshot = scenario.world.snapshot();
-        snapshot.instance.extend(instance);
-        snapshot.inside.extend(inside);
-        snapshot = Snapshot { uplinks: vec![uplink], has_ipv6, ..snapshot };
+        snapshot.instance.links.extend(instance);
+        snapshot.task.links.extend(inside);
+        snapshot.instance = InstanceSnapshot { uplinks: vec![uplink], has_ipv6, ..snapshot.instance };
         let Scenario { container, netns, task, credentials, .. } = &scenario;
         let ruleset = &Ruleset::new(credentials, &Host::default());
-        let request = Request { container, netns: *netns, task, credentials, ruleset };
-        match plan(&request, &snapshot) {
+        let request = Request { container, netns: *netns, task, credentials };
+        match plan(&request, ruleset, &snapshot) {
             Ok(plan) => {
                 prop_assert!(credentials.subnet.contains(plan.lease.address()) || snapshot
-                    .on_instance(plan.lease.link_name().as_str()).is_some());
+                    .instance.link(plan.lease.link_name().as_str()).is_some());
                 for step in &plan.steps {
                     prop_assert!(!step.to_string().contains(char::is_control));
                 }
@@ -255,8 +249,10 @@ fn any_link() -> impl Strategy<Value = Link> {
         "ecsa9feac[0-9a-f]{2}",
         "\\PC{1,15}|(?s:.{1,5})",
     ];
-    let alias =
-        prop_oneof![strategies::tag().prop_map(|tag| tag.to_string()), "\\PC{0,20}|(?s:.{1,5})"];
+    let alias = prop_oneof![
+        strategies::label().prop_map(|label| label.to_string()),
+        "\\PC{0,20}|(?s:.{1,5})"
+    ];
     let kind = prop_oneof![Just("veth"), Just("bridge"), Just("bond"), Just("vlan")];
     let numbers = (1..9_u32, 68..9216_u32, option::of(1..9_u32), option::of(1..9_u32));
     let switches = (any::<bool>(), any::<bool>(), any::<bool>());

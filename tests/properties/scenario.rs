@@ -3,20 +3,12 @@
 
 use crate::{
     model::{Device, Space, World, link, switch},
-    strategies::{credentials, id, mac, name, tag, task},
+    strategies::{credentials, id, label, mac, name, task},
 };
 use ipnetwork::IpNetwork;
-use oci_awsvpc_hook::{
-    config::{Credentials, Host},
-    error::Result,
-    lease::Lease,
-    link::{InterfaceName, Link, Mac},
-    plan::{Plan, Request, plan},
-    rule::Rule,
-    ruleset::Ruleset,
-    step::Route,
-    tag::{Tag, short_id},
-    task::Task,
+use oci_awsvpc_hook::testing::{
+    CredentialNetwork, Host, InterfaceName, Label, Lease, Link, Mac, Plan, Request, Result, Route,
+    Rule, Ruleset, Task, plan, short_id,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -26,7 +18,7 @@ pub struct Scenario {
     pub container: String,
     pub netns: u64,
     pub task: Task,
-    pub credentials: Credentials,
+    pub credentials: CredentialNetwork,
     pub world: World,
 }
 
@@ -35,8 +27,8 @@ impl Scenario {
     pub fn plan(&self, world: &World) -> Result<Plan> {
         let Self { container, netns, task, credentials, .. } = self;
         let ruleset = &Ruleset::new(credentials, &Host::default());
-        let request = Request { container, netns: *netns, task, credentials, ruleset };
-        plan(&request, &world.snapshot())
+        let request = Request { container, netns: *netns, task, credentials };
+        plan(&request, ruleset, &world.snapshot())
     }
 }
 
@@ -50,7 +42,7 @@ struct Eni {
     current_mac: Option<Mac>,
     alias: Option<String>,
     addresses: Vec<IpNetwork>,
-    has_rules: bool,
+    has_policy_rules: bool,
 }
 
 /// What else there is.
@@ -58,11 +50,11 @@ struct Eni {
 #[allow(clippy::struct_excessive_bools)] // each may be so with each
 struct Surroundings {
     has_ipv6: bool,
-    has_rules: bool,
+    has_nftables: bool,
     /// The bridge, if somebody made it: its MAC address, if not ours, and whether it is up.
     bridge: Option<(Option<Mac>, bool)>,
     /// How many of the first addresses that the task would try are held by others.
-    others: Vec<Option<Tag>>,
+    others: Vec<Option<Label>>,
     lo_up: bool,
     ipv6_is_off: bool,
     blocked_already: bool,
@@ -86,14 +78,15 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
         |Scenario { netns, task, credentials, world, .. }| {
             let aliases =
                 || world.instance.devices.values().filter_map(|d| d.link.alias.as_deref());
-            let tags = || aliases().filter_map(Tag::parse);
+            let labels = || aliases().filter_map(Label::parse);
             let mac = attached(task);
             let eni = world.instance.devices.values().find(|device| device.link.is(mac));
-            let mtus = eni.map(|eni| eni.link.mtu).into_iter().chain(tags().map(|tag| tag.mtu));
+            let mtus =
+                eni.map(|eni| eni.link.mtu).into_iter().chain(labels().map(|label| label.mtu));
             let too_small = task.mtu.is_none() && mtus.clone().min() < Some(1280);
             let too_large = task.branch.is_some() && task.mtu > mtus.min();
             let wants_ipv6 = task.has_ipv6() || credentials.ipv6_subnet.is_some();
-            tags().all(|tag| tag.netns != *netns)
+            labels().all(|label| label.netns != *netns)
                 && (world.has_ipv6 || !wants_ipv6)
                 && !(task.has_ipv6() && too_small)
                 && !too_large
@@ -110,32 +103,32 @@ fn eni() -> impl Strategy<Value = Eni> {
     let alias = prop_oneof![
         3 => Just(None),
         1 => "[ -~]{1,30}".prop_map(Some),
-        1 => tag().prop_map(|tag| Some(tag.to_string())),
+        1 => label().prop_map(|label| Some(label.to_string())),
     ];
     let addresses = vec((0x0a00_0001..=0x0aff_fffe_u32).prop_map(|ip| address(ip, 24)), 0..2);
     let macs = option::of(mac());
     (name(), 68..=9216_u32, any::<bool>(), macs, alias, addresses, any::<bool>()).prop_map(
-        |(name, mtu, up, current_mac, alias, addresses, has_rules)| Eni {
+        |(name, mtu, up, current_mac, alias, addresses, has_policy_rules)| Eni {
             name,
             mtu,
             up,
             current_mac,
             alias,
             addresses,
-            has_rules,
+            has_policy_rules,
         },
     )
 }
 
 fn surroundings() -> impl Strategy<Value = Surroundings> {
     let bridge = option::of((option::of(mac()), any::<bool>()));
-    let others = vec(option::of(tag()), 0..4);
+    let others = vec(option::of(label()), 0..4);
     let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (prop::bool::weighted(0.9), bridge, others, switches).prop_map(
-        |(has_ipv6, bridge, others, (lo_up, ipv6_is_off, blocked_already, has_rules))| {
+        |(has_ipv6, bridge, others, (lo_up, ipv6_is_off, blocked_already, has_nftables))| {
             Surroundings {
                 has_ipv6,
-                has_rules,
+                has_nftables,
                 bridge,
                 others,
                 lo_up,
@@ -153,7 +146,7 @@ fn address(ip: u32, prefix: u8) -> IpNetwork {
 fn world(
     id: &str,
     task: &Task,
-    credentials: &Credentials,
+    credentials: &CredentialNetwork,
     eni: &Eni,
     around: Surroundings,
 ) -> World {
@@ -164,8 +157,8 @@ fn world(
     };
     let mut world = World {
         instance: Space::default(),
-        rules: rules(task, eni),
-        has_rules: around.has_rules,
+        policy_rules: rules(task, eni),
+        has_nftables: around.has_nftables,
         task: Space::default(),
         uplink: 2,
         has_ipv6: around.has_ipv6,
@@ -189,10 +182,10 @@ fn world(
         index
     });
     let (subnet, gateway) = (credentials.subnet, credentials.gateway);
-    for (lease, tag) in Lease::candidates(subnet, gateway, &short_id(id)).zip(around.others) {
-        let branch = |tag: &Tag| tag.branch.is_some() && tag.branch == task.branch;
-        let same = |tag: &Tag| tag.eni == task.mac || branch(tag);
-        let alias = tag.filter(|tag| !same(tag)).map(|tag| tag.to_string());
+    for (lease, label) in Lease::candidates(subnet, gateway, &short_id(id)).zip(around.others) {
+        let branch = |label: &Label| label.branch.is_some() && label.branch == task.branch;
+        let same = |label: &Label| label.eni == task.mac || branch(label);
+        let alias = label.filter(|label| !same(label)).map(|label| label.to_string());
         let name = lease.link_name();
         let veth = link(world.new_index(), name.as_str(), None, 1500);
         let kind = Some("veth".to_owned());
@@ -216,8 +209,8 @@ fn add_eni(world: &mut World, mac: Mac, eni: &Eni) {
     let permanent_mac = eni.current_mac.map(|_| mac);
     let current = eni.current_mac.unwrap_or(mac);
     let link = link(world.new_index(), eni.name.as_str(), Some(current), eni.mtu);
-    let alias = eni.alias.as_ref().map(|alias| match Tag::parse(alias) {
-        Some(tag) => Tag { eni: mac, mtu: tag.mtu % 10_000, ..tag }.to_string(),
+    let alias = eni.alias.as_ref().map(|alias| match Label::parse(alias) {
+        Some(label) => Label { eni: mac, mtu: label.mtu % 10_000, ..label }.to_string(),
         None => alias.clone(),
     });
     let mut link = Link { permanent_mac, alias, ..link };
@@ -236,7 +229,7 @@ fn rules(task: &Task, eni: &Eni) -> Vec<Rule> {
         message: Vec::new(),
     };
     let mut rules = vec![rule(None, None), rule(None, Some("the:uplink"))];
-    if eni.has_rules {
+    if eni.has_policy_rules {
         let single = |address: &IpNetwork| Some(IpNetwork::from(address.ip()));
         rules.push(rule(None, Some(eni.name.as_str())));
         rules.extend(task.addresses.iter().map(|address| rule(single(address), None)));

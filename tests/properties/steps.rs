@@ -3,13 +3,7 @@
 
 use crate::model::{Device, World, link, link_of, switch};
 use ipnetwork::IpNetwork;
-use oci_awsvpc_hook::{
-    branch::Branch,
-    lease::Lease,
-    link::{Link, Mac},
-    step::{Route, Side, Step},
-    tag::Tag,
-};
+use oci_awsvpc_hook::testing::{Branch, Label, Lease, Link, Mac, Route, Side, Step};
 use std::collections::BTreeMap;
 
 /// `IFALIASZ` less the terminator (linux/if.h), in bytes.
@@ -23,8 +17,8 @@ impl World {
     pub fn apply(&mut self, step: &Step) -> Result<bool, Refusal> {
         let has_ipv6 = self.has_ipv6;
         match step {
-            Step::InstallRules { .. } => {
-                self.has_rules = true;
+            Step::InstallNftables { .. } => {
+                self.has_nftables = true;
                 Ok(true)
             }
             Step::CreateBridge { bridge, mac, mtu } => {
@@ -44,10 +38,10 @@ impl World {
             Step::CreateVeth { lease, bridge, inside, mtu } => {
                 self.create_veth(*lease, bridge.as_str(), inside.as_str(), *mtu).map(|()| true)
             }
-            Step::ConfigurePort { lease, tag, isolated } => {
+            Step::ConfigurePort { lease, label, isolated } => {
                 let port = self.port(*lease)?;
                 let before = port.clone();
-                port.link.alias = Some(label(tag)?);
+                port.link.alias = Some(alias(label)?);
                 switch(&mut port.link, true);
                 port.link.locked = Some(*isolated);
                 port.settings.isolated = *isolated;
@@ -57,13 +51,13 @@ impl World {
                 let bound = &mut self.port(*lease)?.settings.bound;
                 Ok(bound.replace(lease.mac()) != Some(lease.mac()))
             }
-            Step::DeleteRule { rule } => {
-                let before = self.rules.len();
-                self.rules.retain(|other| other != rule);
-                Ok(self.rules.len() < before)
+            Step::DeletePolicyRule { rule } => {
+                let before = self.policy_rules.len();
+                self.policy_rules.retain(|other| other != rule);
+                Ok(self.policy_rules.len() < before)
             }
-            Step::MoveIn { index, home, inside, mtu, .. } => {
-                self.move_in(*index, home, inside.as_str(), *mtu).map(|()| true)
+            Step::MoveIn { index, label, inside, mtu, .. } => {
+                self.move_in(*index, label, inside.as_str(), *mtu).map(|()| true)
             }
             Step::DeleteLeftover { index, .. } => {
                 self.instance.devices.retain(|_, device| device.link.index != *index);
@@ -72,10 +66,10 @@ impl World {
             Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
                 self.create_branch(*trunk, *branch, *mac, inside.as_str(), *mtu).map(|()| true)
             }
-            Step::Label { link, tag } => {
-                let label = Some(label(tag)?);
-                let alias = &mut self.task.get(link.as_str())?.link.alias;
-                Ok(std::mem::replace(alias, label.clone()) != label)
+            Step::SetLabel { link, label } => {
+                let alias = Some(alias(label)?);
+                let before = &mut self.task.get(link.as_str())?.link.alias;
+                Ok(std::mem::replace(before, alias.clone()) != alias)
             }
             Step::SetOption { side, family, link, option, value } => {
                 let device = self.side(*side).get(link.as_str())?;
@@ -124,12 +118,12 @@ impl World {
                 self.instance.take(lease.link_name().as_str());
                 self.task.take(inside.as_str());
             }
-            Step::DeleteRule { rule } => self.rules.push(rule.clone()),
-            Step::MoveIn { home, was_up, .. } => {
-                let found = self.task.devices.values().find(|device| device.link.is(home.eni));
+            Step::DeletePolicyRule { rule } => self.policy_rules.push(rule.clone()),
+            Step::MoveIn { label, was_up, .. } => {
+                let found = self.task.devices.values().find(|device| device.link.is(label.eni));
                 if let Some(name) = found.map(|device| device.link.name.clone()) {
                     let mut eni = self.task.take(&name).expect("it was found");
-                    restore(&mut eni, home, *was_up);
+                    restore(&mut eni, label, *was_up);
                     self.instance.add(eni);
                 }
             }
@@ -152,7 +146,7 @@ impl World {
                 switch(&mut device.expect("its link is there").link, false);
             }
             // Never undone, or gone with its link.
-            Step::InstallRules { .. }
+            Step::InstallNftables { .. }
             | Step::CreateBridge { .. }
             | Step::SetMac { .. }
             | Step::AddAddress { side: Side::Instance, .. }
@@ -160,7 +154,7 @@ impl World {
             | Step::ConfigurePort { .. }
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }
-            | Step::Label { .. }
+            | Step::SetLabel { .. }
             | Step::SetOption { .. }
             | Step::AwaitRunning { .. } => {}
         }
@@ -220,7 +214,7 @@ impl World {
     fn move_in(
         &mut self,
         index: u32,
-        home: &Tag,
+        home: &Label,
         inside: &str,
         mtu: Option<u32>,
     ) -> Result<(), Refusal> {
@@ -234,7 +228,7 @@ impl World {
         if !link.accepts_mtu(mtu) {
             return Err(format!("its driver does not take mtu {mtu}"));
         }
-        let (name, alias) = (inside.to_owned(), Some(label(home)?));
+        let (name, alias) = (inside.to_owned(), Some(alias(home)?));
         self.instance.take(&link.name);
         self.arrive(Link { name, alias, mtu, up: false, running: false, ..link });
         Ok(())
@@ -260,7 +254,7 @@ impl World {
 
 /// Makes the ENI on the instance what it was: an ENI that had nothing of ours or of others on it
 /// is exactly that again.
-pub fn restore(eni: &mut Device, home: &Tag, up: bool) {
+pub fn restore(eni: &mut Device, home: &Label, up: bool) {
     let link = Link {
         name: home.name.to_string(),
         mac: Some(home.eni),
@@ -286,9 +280,9 @@ fn ensure<K: Ord, V: PartialEq>(
     }
 }
 
-fn label(tag: &Tag) -> Result<String, Refusal> {
-    let label = tag.to_string();
-    if label.len() <= MAX_ALIAS { Ok(label) } else { Err("too long".to_owned()) }
+fn alias(label: &Label) -> Result<String, Refusal> {
+    let alias = label.to_string();
+    if alias.len() <= MAX_ALIAS { Ok(alias) } else { Err("too long".to_owned()) }
 }
 
 /// A link too small for IPv6 has none, nor the folder with its options (`addrconf_notify` in

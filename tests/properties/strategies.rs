@@ -1,12 +1,8 @@
 //! Things as they may come: addresses, names, ids, tasks, credential subnets.
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use oci_awsvpc_hook::{
-    branch::{Branch, VlanId},
-    config::{Config, Credentials},
-    link::{InterfaceName, Mac},
-    tag::{Tag, short_id},
-    task::{Gateway, Task},
+use oci_awsvpc_hook::testing::{
+    Branch, Config, CredentialNetwork, Gateway, InterfaceName, Label, Mac, Task, VlanId, short_id,
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -39,9 +35,9 @@ pub fn name() -> impl Strategy<Value = InterfaceName> {
 }
 
 /// Any record that the hook can write.
-pub fn tag() -> impl Strategy<Value = Tag> {
+pub fn label() -> impl Strategy<Value = Label> {
     (id(), mac(), name(), any::<u32>(), any::<u64>(), option::of(branch())).prop_map(
-        |(id, eni, name, mtu, netns, branch)| Tag {
+        |(id, eni, name, mtu, netns, branch)| Label {
             container: short_id(&id),
             eni,
             name,
@@ -72,7 +68,7 @@ pub fn subnet(
 }
 
 /// What the host's owner may have chosen for the path to the credentials.
-pub fn credentials() -> impl Strategy<Value = Credentials> {
+pub fn credentials() -> impl Strategy<Value = CredentialNetwork> {
     // 198.18.0.0/15: no task's addresses, below, are in there.
     let subnet = subnet(0xc612_0000..=0xc613_ffff_u32, 20..=28);
     let v6 = (0xfd00_u128..0xfdff, 64_u8..=96).prop_map(|(high, prefix)| {
@@ -80,14 +76,15 @@ pub fn credentials() -> impl Strategy<Value = Credentials> {
         Ipv6Network::new(network.network(), prefix).expect("a prefix")
     });
     let other = (subnet, option::of(v6), 1280..=9000_u32, any::<bool>());
-    let other = other.prop_map(|((subnet, gateway), ipv6_subnet, mtu, isolation)| Credentials {
-        subnet,
-        gateway,
-        ipv6_subnet,
-        mtu,
-        isolation,
-        ..Credentials::default()
-    });
+    let other =
+        other.prop_map(|((subnet, gateway), ipv6_subnet, mtu, isolation)| CredentialNetwork {
+            subnet,
+            gateway,
+            ipv6_subnet,
+            mtu,
+            isolation,
+            ..CredentialNetwork::default()
+        });
     prop_oneof![Just(Config::default().credentials), other]
 }
 

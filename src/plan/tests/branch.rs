@@ -16,7 +16,7 @@ fn branch_task() -> Task {
 /// An instance with a trunk where the ENI is in other tests.
 fn with_trunk() -> Snapshot {
     let mut snapshot = fresh();
-    snapshot.instance[2] = link(3, "eth1", TRUNK);
+    snapshot.instance.links[2] = link(3, "eth1", TRUNK);
     snapshot
 }
 
@@ -25,8 +25,8 @@ fn vlan_on_trunk(index: u32, name: &str, mac: &str) -> Link {
     Link { kind, vlan, peer: Some(3), ..link(index, name, mac) }
 }
 
-fn port_of(tag: &Tag) -> Link {
-    let (kind, alias) = (Some("veth".to_owned()), Some(tag.to_string()));
+fn port_of(label: &Label) -> Link {
+    let (kind, alias) = (Some("veth".to_owned()), Some(label.to_string()));
     Link { kind, alias, controller: Some(4), ..link(9, "ecsa9feac77", "de:ad:00:00:00:77") }
 }
 
@@ -48,10 +48,10 @@ fn a_branch_is_created_on_its_trunk() {
             "setting accept_ra of eth0 in the task to 0",
         ]
     );
-    assert_eq!((plan.tag.name.as_str(), plan.tag.branch), ("eth1", Some(branch())));
+    assert_eq!((plan.label.name.as_str(), plan.label.branch), ("eth1", Some(branch())));
 
     let mut up = with_trunk();
-    up.instance[2].up = true;
+    up.instance.links[2].up = true;
     let plan = plan_for(&branch_task(), &up).expect("a plan");
     assert!(!plan.steps.iter().any(|step| matches!(
         step,
@@ -63,13 +63,13 @@ fn a_branch_is_created_on_its_trunk() {
 fn a_branch_that_is_in_the_task_is_left_alone() {
     let first = plan_for(&branch_task(), &with_trunk()).expect("a plan");
     let mut after = done(&first);
-    after.instance.push(link(3, "eth1", TRUNK));
-    *after.inside.last_mut().expect("the ENI") =
-        Link { alias: Some(first.tag.to_string()), up: true, ..vlan_on_trunk(3, "eth0", ENI) };
+    after.instance.links.push(link(3, "eth1", TRUNK));
+    *after.task.links.last_mut().expect("the ENI") =
+        Link { alias: Some(first.label.to_string()), up: true, ..vlan_on_trunk(3, "eth0", ENI) };
     let second = plan_for(&branch_task(), &after).expect("a plan");
-    let made = |step: &&Step| ["branch", "label", "up", "mac"].contains(&step.label());
+    let made = |step: &&Step| ["branch", "label", "up", "mac"].contains(&step.part());
     assert_eq!(second.steps.iter().find(made), None);
-    assert_eq!(second.tag, first.tag);
+    assert_eq!(second.label, first.label);
 
     let other =
         Task { branch: Some(Branch { vlan: "7".parse().expect("one"), ..branch() }), ..task() };
@@ -80,33 +80,33 @@ fn a_branch_that_is_in_the_task_is_left_alone() {
 #[test]
 fn a_leftover_of_ours_is_replaced_and_a_strangers_is_not() {
     let mut snapshot = with_trunk();
-    snapshot.instance.push(vlan_on_trunk(7, "eth1.101", TRUNK));
+    snapshot.instance.links.push(vlan_on_trunk(7, "eth1.101", TRUNK));
     let error = plan_for(&branch_task(), &snapshot).expect_err("a stranger's");
     assert!(
         error.line().contains("eth1.101 on the instance has VLAN 101 of eth1 already"),
         "{}",
         error.line()
     );
-    let tag = plan_for(&branch_task(), &with_trunk()).expect("a plan").tag;
-    snapshot.instance[3].alias = Some(tag.to_string());
+    let label = plan_for(&branch_task(), &with_trunk()).expect("a plan").label;
+    snapshot.instance.links[3].alias = Some(label.to_string());
     let plan = plan_for(&branch_task(), &snapshot).expect("a plan");
     assert!(plan.steps.contains(&Step::DeleteLeftover { index: 7, branch: branch() }));
     // Another trunk's VLAN of the same number is none of our business.
-    snapshot.instance[3] = Link { peer: Some(2), ..snapshot.instance[3].clone() };
+    snapshot.instance.links[3] = Link { peer: Some(2), ..snapshot.instance.links[3].clone() };
     let plan = plan_for(&branch_task(), &snapshot).expect("a plan");
-    assert!(!plan.steps.iter().any(|step| step.label() == "leftover"));
+    assert!(!plan.steps.iter().any(|step| step.part() == "leftover"));
 }
 
 #[test]
 fn a_branch_that_a_task_holds_is_refused() {
-    let tag = plan_for(&branch_task(), &with_trunk()).expect("a plan").tag;
+    let label = plan_for(&branch_task(), &with_trunk()).expect("a plan").label;
     for held in [
-        Tag { container: "other".to_owned(), netns: 1, ..tag.clone() },
-        Tag { netns: 1, eni: "02:00:00:00:00:55".parse().expect("a MAC"), ..tag.clone() },
-        Tag { netns: 1, branch: None, ..tag },
+        Label { container: "other".to_owned(), netns: 1, ..label.clone() },
+        Label { netns: 1, eni: "02:00:00:00:00:55".parse().expect("a MAC"), ..label.clone() },
+        Label { netns: 1, branch: None, ..label },
     ] {
         let mut snapshot = with_trunk();
-        snapshot.instance.push(port_of(&held));
+        snapshot.instance.links.push(port_of(&held));
         let error = plan_for(&branch_task(), &snapshot).expect_err("held");
         assert!(error.line().contains("is in use by the task of"), "{}", error.line());
     }
@@ -115,11 +115,11 @@ fn a_branch_that_a_task_holds_is_refused() {
 #[test]
 fn a_trunk_is_nobodys_own_eni() {
     let task = Task { mac: TRUNK.parse().expect("a MAC"), ..task() };
-    let tag = plan_for(&branch_task(), &with_trunk()).expect("a plan").tag;
+    let label = plan_for(&branch_task(), &with_trunk()).expect("a plan").label;
     let mut used = with_trunk();
-    used.instance.push(port_of(&Tag { netns: 1, ..tag }));
+    used.instance.links.push(port_of(&Label { netns: 1, ..label }));
     let mut on_instance = with_trunk();
-    on_instance.instance.push(vlan_on_trunk(7, "eth1.101", "02:00:00:00:00:55"));
+    on_instance.instance.links.push(vlan_on_trunk(7, "eth1.101", "02:00:00:00:00:55"));
     for snapshot in [used, on_instance] {
         let error = plan_for(&task, &snapshot).expect_err("a trunk");
         assert!(error.line().contains("eth1 (02:5a:a1:1a:43:01) is a trunk"), "{}", error.line());
@@ -132,14 +132,14 @@ fn what_a_trunk_cannot_carry_is_refused() {
     type Spoil = fn(&mut Snapshot, &mut Task);
     let cases: [(Spoil, &str); 5] = [
         (|_, task| task.mtu = Some(9002), "mtu 9002 is not possible on a branch of eth1"),
-        (|snapshot, _| snapshot.instance[2].ethernet = false, "cannot be a trunk"),
+        (|snapshot, _| snapshot.instance.links[2].ethernet = false, "cannot be a trunk"),
         (
-            |snapshot, _| snapshot.instance.push(link(8, "eth2", ENI)),
+            |snapshot, _| snapshot.instance.links.push(link(8, "eth2", ENI)),
             "eth2 on the instance has the",
         ),
-        (|snapshot, _| snapshot.instance.push(link(8, "eth2", TRUNK)), "eth1, eth2"),
+        (|snapshot, _| snapshot.instance.links.push(link(8, "eth2", TRUNK)), "eth1, eth2"),
         (
-            |snapshot, _| drop(snapshot.instance.remove(2)),
+            |snapshot, _| drop(snapshot.instance.links.remove(2)),
             "no trunk ENI 02:5a:a1:1a:43:01 on the instance",
         ),
     ];

@@ -1,0 +1,88 @@
+//! Addresses, routes and neighbours.
+
+use crate::{
+    apply::{
+        attempt::Attempt,
+        outcome::{Applied, Outcome, ensured, gone},
+    },
+    error::refuse,
+    kernel::error::KernelError,
+    net::{mac::Mac, name::InterfaceName, route::Route, side::Side},
+};
+use ipnetwork::IpNetwork;
+use std::net::IpAddr;
+
+pub async fn ensure_address(
+    attempt: &Attempt<'_>,
+    side: Side,
+    link: &InterfaceName,
+    address: IpNetwork,
+    subnet_route: bool,
+) -> Outcome<Applied> {
+    let netlink = attempt.netlink(side)?;
+    let index = attempt.index(side, link).await?;
+    ensured(netlink.add_address(index, address, subnet_route).await)
+}
+
+pub async fn delete_address(
+    attempt: &Attempt<'_>,
+    side: Side,
+    link: &InterfaceName,
+    address: IpNetwork,
+) -> Outcome<()> {
+    let netlink = attempt.netlink(side)?;
+    gone(netlink.delete_address(attempt.index(side, link).await?, address).await)
+}
+
+pub async fn ensure_route(attempt: &Attempt<'_>, route: &Route) -> Outcome<Applied> {
+    let index = index_of(attempt, route).await?;
+    let added = attempt.task()?.add_route(route, index).await;
+    if added.as_ref().is_err_and(KernelError::is_exists)
+        && !attempt.task()?.has_route(route, index).await?
+    {
+        return refuse("another route to the same destination is there").map_err(Into::into);
+    }
+    ensured(added)
+}
+
+pub async fn delete_route(attempt: &Attempt<'_>, route: &Route) -> Outcome<()> {
+    let index = index_of(attempt, route).await?;
+    gone(attempt.task()?.delete_route(route, index).await)
+}
+
+async fn index_of(attempt: &Attempt<'_>, route: &Route) -> Outcome<Option<u32>> {
+    Ok(match route {
+        Route::Link { link, .. } | Route::Via { link, .. } => {
+            Some(attempt.index(Side::Task, link).await?)
+        }
+        Route::Blackhole { .. } => None,
+    })
+}
+
+/// A neighbour's MAC address follows from its address, so one that is there is replaced, and
+/// that is no change that would have to be undone.
+pub async fn ensure_neighbour(
+    attempt: &Attempt<'_>,
+    side: Side,
+    link: &InterfaceName,
+    address: IpAddr,
+    mac: Mac,
+) -> Outcome<Applied> {
+    let netlink = attempt.netlink(side)?;
+    let index = attempt.index(side, link).await?;
+    let added = netlink.add_neighbour(index, address, mac, false).await;
+    if added.as_ref().is_err_and(KernelError::is_exists) {
+        netlink.add_neighbour(index, address, mac, true).await?;
+    }
+    ensured(added)
+}
+
+pub async fn delete_neighbour(
+    attempt: &Attempt<'_>,
+    side: Side,
+    link: &InterfaceName,
+    address: IpAddr,
+) -> Outcome<()> {
+    let netlink = attempt.netlink(side)?;
+    gone(netlink.delete_neighbour(attempt.index(side, link).await?, address).await)
+}

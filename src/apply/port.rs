@@ -1,0 +1,97 @@
+//! The bridge, and the task's port on it.
+
+use crate::{
+    apply::{
+        attempt::Attempt,
+        outcome::{Applied, Outcome, ensured, gone, outcome_of},
+    },
+    error::{Error, refuse},
+    kernel::{
+        error::KernelError,
+        link::{PortFlags, Veth},
+    },
+    net::{mac::Mac, name::InterfaceName, side::Side},
+    task::{label::Label, lease::Lease},
+};
+use nix::errno::Errno;
+
+/// The bridge, made by us or, in the same moment, by another hook.
+pub async fn ensure_bridge(
+    attempt: &Attempt<'_>,
+    name: &InterfaceName,
+    mac: Mac,
+    mtu: u32,
+) -> Outcome<Applied> {
+    let added = attempt.instance().add_bridge(name, mac, mtu).await;
+    if added.as_ref().is_err_and(KernelError::is_exists) {
+        let link = attempt.instance().link(name).await?;
+        if link.is_none_or(|link| link.kind.as_deref() != Some("bridge")) {
+            return refuse(format!("{name} is there, but not a bridge")).map_err(Into::into);
+        }
+    }
+    ensured(added)
+}
+
+/// The task's veth. Its name is the lease, so EEXIST means that another task was faster.
+pub async fn create_veth(
+    attempt: &Attempt<'_>,
+    lease: Lease,
+    bridge: &InterfaceName,
+    inside: &InterfaceName,
+    mtu: u32,
+) -> Outcome<Applied> {
+    let (name, netns) = (&lease.link_name(), &attempt.sides.task()?.netns);
+    let bridge = attempt.index(Side::Instance, bridge).await?;
+    let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
+    match attempt.instance().add_veth(&veth).await {
+        Err(error) if error.is_exists() && attempt.instance().link(name).await?.is_some() => {
+            Err(Error::Overtaken(format!("another task took {lease}")).into())
+        }
+        // BR_MAX_PORTS, net/bridge/br_private.h.
+        Err(error) if error.errno == Errno::EXFULL => {
+            Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned()).into())
+        }
+        added => outcome_of(added),
+    }
+}
+
+/// Deletes the port, and so both ends of the veth.
+pub async fn delete_veth(attempt: &Attempt<'_>, lease: Lease) -> Outcome<()> {
+    match attempt.instance().link(&lease.link_name()).await? {
+        Some(port) => gone(attempt.instance().delete_link(port.index).await),
+        None => Ok(()),
+    }
+}
+
+/// Labels the port, sets its flags, and switches it on.
+pub async fn configure_port(
+    attempt: &Attempt<'_>,
+    lease: Lease,
+    label: &Label,
+    isolated: bool,
+) -> Outcome<Applied> {
+    let index = attempt.index(Side::Instance, &lease.link_name()).await?;
+    let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
+    attempt.instance().configure_port(index, &label.to_string(), flags).await?;
+    if isolated {
+        let port = attempt.instance().link(&lease.link_name()).await?;
+        if port.is_some_and(|port| port.locked != Some(true)) {
+            log::warn!(
+                "this kernel has no locked bridge ports (Linux 5.18): tasks are isolated from \
+                 each other, but can pretend to have another MAC address"
+            );
+        }
+    }
+    Ok(Applied::Changed)
+}
+
+/// Binds the task's MAC address to the port.
+pub async fn ensure_fdb_entry(attempt: &Attempt<'_>, lease: Lease) -> Outcome<Applied> {
+    let index = attempt.index(Side::Instance, &lease.link_name()).await?;
+    let added = attempt.instance().add_fdb_entry(index, lease.mac(), false).await;
+    if added.as_ref().is_err_and(KernelError::is_exists) {
+        // Perhaps at another port, which learned it from a task that pretended.
+        attempt.instance().add_fdb_entry(index, lease.mac(), true).await?;
+    }
+    ensured(added)
+}

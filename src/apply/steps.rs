@@ -1,0 +1,116 @@
+//! Maps each step, and its undo, to requests to the kernel.
+
+use crate::{
+    apply::{
+        address,
+        attempt::Attempt,
+        branch, eni, option,
+        outcome::{Applied, Outcome, ensured, outcome_of},
+        port, wait,
+    },
+    kernel::link::{LinkChange, Vlan},
+    net::side::Side,
+    nft,
+    plan::step::Step,
+};
+
+/// Ensures one step: what is so already is fine, the same thing in another form is an error,
+/// and a step that fails has changed nothing.
+pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Outcome<Applied> {
+    let instance = attempt.instance();
+    match step {
+        Step::InstallNftables { ruleset } => {
+            nft::program::install(ruleset).await?;
+            Ok(Applied::Changed)
+        }
+        Step::CreateBridge { bridge, mac, mtu } => {
+            port::ensure_bridge(attempt, bridge, *mac, *mtu).await
+        }
+        Step::SetMac { side, link, mac } => {
+            let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
+            attempt.set(*side, link, &change).await
+        }
+        Step::CreateVeth { lease, bridge, inside, mtu } => {
+            port::create_veth(attempt, *lease, bridge, inside, *mtu).await
+        }
+        Step::ConfigurePort { lease, label, isolated } => {
+            port::configure_port(attempt, *lease, label, *isolated).await
+        }
+        Step::AddFdbEntry { lease } => port::ensure_fdb_entry(attempt, *lease).await,
+        Step::DeletePolicyRule { rule } => match instance.delete_rule(rule).await {
+            Err(error) if error.is_absent() => Ok(Applied::Already),
+            deleted => outcome_of(deleted),
+        },
+        Step::MoveIn { index, label, was_up, inside, mtu } => {
+            eni::move_in(attempt, *index, label, *was_up, inside, *mtu).await
+        }
+        Step::DeleteLeftover { index, .. } => match instance.delete_link(*index).await {
+            Err(error) if error.is_no_device() => Ok(Applied::Already),
+            deleted => outcome_of(deleted),
+        },
+        Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
+            let (trunk, netns, vlan) = (*trunk, &attempt.sides.task()?.netns, branch.vlan);
+            let link = Vlan { trunk, vlan, netns, mac: *mac, mtu: *mtu };
+            branch::create_branch(attempt, *branch, &link, inside).await
+        }
+        Step::SetLabel { link, label } => {
+            let change = LinkChange { alias: Some(label.to_string()), ..LinkChange::default() };
+            attempt.set(Side::Task, link, &change).await
+        }
+        Step::SetOption { side, family, link, option, value } => {
+            option::ensure_option(attempt, *side, family, link, option, value)
+        }
+        Step::AddAddress { side, link, address, subnet_route } => {
+            address::ensure_address(attempt, *side, link, *address, *subnet_route).await
+        }
+        Step::AddRoute { route } => address::ensure_route(attempt, route).await,
+        Step::AddNeighbour { side, link, address, mac } => {
+            address::ensure_neighbour(attempt, *side, link, *address, *mac).await
+        }
+        Step::SetUp { side, link } => attempt.set(*side, link, &switched(true)).await,
+        Step::AwaitRunning { side, link } => wait::await_running(attempt, *side, link).await,
+    }
+}
+
+/// Undoes one step that [`apply`] said it changed. What is gone already is fine.
+pub async fn revert(attempt: &Attempt<'_>, step: &Step) -> Outcome<()> {
+    match step {
+        Step::CreateVeth { lease, .. } => port::delete_veth(attempt, *lease).await,
+        Step::DeletePolicyRule { rule } => {
+            ensured(attempt.instance().add_rule(rule).await).map(|_| ())
+        }
+        Step::MoveIn { label, was_up, .. } => Ok(eni::bring_home(attempt, label, *was_up).await?),
+        Step::CreateBranch { inside, .. } => branch::delete_branch(attempt, inside).await,
+        Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
+            address::delete_address(attempt, *side, link, *address).await
+        }
+        Step::AddRoute { route } => address::delete_route(attempt, route).await,
+        Step::AddNeighbour { side, link, address, .. } => {
+            address::delete_neighbour(attempt, *side, link, *address).await
+        }
+        Step::SetUp { side: side @ Side::Task, link } => {
+            match attempt.set(*side, link, &switched(false)).await {
+                Err(_) if attempt.task()?.link(link).await?.is_none() => Ok(()),
+                changed => changed.map(|_| ()),
+            }
+        }
+        // The bridge is the instance's, not the task's, and others may use it by now. The rest
+        // are properties of a link and go away with it.
+        Step::InstallNftables { .. }
+        | Step::CreateBridge { .. }
+        | Step::SetMac { .. }
+        | Step::AddAddress { side: Side::Instance, .. }
+        | Step::SetUp { side: Side::Instance, .. }
+        | Step::ConfigurePort { .. }
+        | Step::AddFdbEntry { .. }
+        | Step::DeleteLeftover { .. }
+        | Step::SetLabel { .. }
+        | Step::SetOption { .. }
+        | Step::AwaitRunning { .. } => Ok(()),
+    }
+}
+
+/// A link switched on or off.
+fn switched(up: bool) -> LinkChange {
+    LinkChange { up: Some(up), ..LinkChange::default() }
+}

@@ -1,0 +1,40 @@
+//! Waiting until frames flow.
+
+use crate::{
+    apply::{
+        attempt::Attempt,
+        outcome::{Applied, Outcome},
+    },
+    error::{Error, refuse},
+    kernel::{monitor::Monitor, sides::Space},
+    net::{name::InterfaceName, side::Side},
+};
+use std::time::Instant;
+
+/// Waits until frames flow over a link. Nothing is subscribed to where they do already.
+pub async fn await_running(
+    attempt: &Attempt<'_>,
+    side: Side,
+    name: &InterfaceName,
+) -> Outcome<Applied> {
+    let Space { netlink, netns } = attempt.sides.of(side)?;
+    let running = async || -> Outcome<bool> {
+        let link = netlink.link(name).await?;
+        Ok(link.ok_or_else(|| Error::Refused("it is gone".to_owned()))?.running)
+    };
+    if running().await? {
+        return Ok(Applied::Already);
+    }
+    let mut monitor = Monitor::within(netns)?;
+    let until = Instant::now() + attempt.limits.link_up_timeout;
+    while !running().await? {
+        if !attempt.limits.wait_for_event(monitor.event(), until).await? {
+            return refuse(format!(
+                "it has no carrier after {:.0?} (link-up-timeout-seconds in config.toml)",
+                attempt.limits.link_up_timeout
+            ))
+            .map_err(Into::into);
+        }
+    }
+    Ok(Applied::Already)
+}

@@ -1,0 +1,84 @@
+//! `host-setup` and `host-teardown`: the bridge and the rules that all tasks share.
+
+use crate::{
+    apply::transact,
+    error::{Doing, Result, refuse},
+    input::config::Config,
+    kernel::{
+        sides::{Sides, Space},
+        socket::Netlink,
+    },
+    nft::{self, has_nftables, program, ruleset::Ruleset},
+    plan::host::host,
+    process::{limits::Limits, timings::Timings},
+    snapshot::look::instance_snapshot,
+};
+
+/// The rules that the configuration asks for, in nft's language.
+#[must_use]
+pub fn rules(config: &Config) -> String {
+    Ruleset::new(&config.credentials, &config.host).to_string()
+}
+
+/// Makes the instance ready for tasks. Gives a line for each thing done.
+///
+/// # Errors
+/// Something could not be done; what was done is undone, but for the rules and the bridge.
+pub async fn set_up(config: &Config) -> Result<Vec<String>> {
+    let limits = Limits::start(config.deadline(), config.eni.link_up_timeout())?;
+    let instance = Space::here()?;
+    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let snapshot = instance_snapshot(&ruleset, &instance.netlink).await?;
+    let (_, steps) = host(&ruleset, &config.credentials, &snapshot)?;
+    let bridge = &config.credentials.bridge;
+    let mut done = Vec::new();
+    if ruleset.chains().is_empty() {
+        // Perhaps they were asked for earlier.
+        done.extend(nft::remove().await?);
+    }
+    if !snapshot.has_nftables {
+        done.push("nftables rules are installed".to_owned());
+    }
+    if snapshot.link(bridge.as_str()).is_none() {
+        done.push(format!("bridge {bridge} is created"));
+    }
+    transact(&steps, &Sides { instance, task: None }, &limits, &mut Timings::start()).await?;
+    Ok(done)
+}
+
+/// Puts the rules back where there is a bridge without them: somebody flushed them.
+///
+/// # Errors
+/// They cannot be installed.
+pub async fn repair(config: &Config) -> Result<Option<String>> {
+    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let bridge = Netlink::here()?.link(&config.credentials.bridge).await;
+    if bridge.doing(|| "looking for the bridge")?.is_none() || has_nftables(&ruleset)? {
+        return Ok(None);
+    }
+    program::install(&ruleset).await.doing(|| "installing nftables rules on the instance")?;
+    Ok(Some("nftables rules are installed again".to_owned()))
+}
+
+/// Takes away what [`set_up`] made, if no task is there.
+///
+/// # Errors
+/// There are tasks; or something could not be taken away.
+pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
+    let name = &config.credentials.bridge;
+    let netlink = Netlink::here()?;
+    let links = netlink.links().await.doing(|| "listing the instance's links")?;
+    let is_bridge = |kind: &Option<String>| kind.as_deref() == Some("bridge");
+    let bridge = links.iter().find(|link| link.name == name.as_str() && is_bridge(&link.kind));
+    let mut done = Vec::new();
+    if let Some(bridge) = bridge {
+        let ports = links.iter().filter(|link| link.controller == Some(bridge.index)).count();
+        if ports > 0 {
+            return refuse(format!("{name} has {ports} ports: stop their tasks first"));
+        }
+        netlink.delete_link(bridge.index).await.doing(|| format!("deleting {name}"))?;
+        done.push(format!("bridge {name} is deleted"));
+    }
+    done.extend(nft::remove().await?);
+    Ok(done)
+}

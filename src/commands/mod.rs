@@ -1,0 +1,113 @@
+//! One file a verb: each tells its story from top to bottom.
+
+mod gc;
+mod host;
+mod poststop;
+mod prestart;
+
+use crate::{
+    cli::{Cli, Command, TimingsFormat},
+    error::{Doing, Result},
+    input::{
+        annotations,
+        config::Config,
+        container::Container,
+        detect::{could_be_ours, is_ours},
+    },
+    process::{
+        logging::{self, LogConfig},
+        timings::Timings,
+        work::block_on_unprivileged,
+    },
+};
+use poststop::Told;
+use std::io::{Read, Write};
+
+/// Does what the command line asks for; a stage reads the container's state from `stdin`.
+///
+/// # Errors
+/// It could not be done. At `prestart`, what was done has been undone then.
+pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
+    match cli.command {
+        Command::Prestart | Command::CreateRuntime => stage(cli, stdin, prestart),
+        Command::Poststop => stage(cli, stdin, poststop),
+        Command::Gc => administer(cli, |config| block_on_unprivileged(gc::collect(config))),
+        Command::HostSetup { print: true } => {
+            administer(cli, |config| Ok(vec![host::rules(config)]))
+        }
+        Command::HostSetup { print: false } => {
+            administer(cli, |config| block_on_unprivileged(host::set_up(config)))
+        }
+        Command::HostTeardown => {
+            administer(cli, |config| block_on_unprivileged(host::tear_down(config)))
+        }
+    }
+}
+
+/// What a runtime calls, with a container's state.
+fn stage(
+    cli: &Cli,
+    stdin: impl Read,
+    work: impl FnOnce(&Cli, &Container, &Config) -> Result<()>,
+) -> Result<()> {
+    let container = Container::read(stdin)?;
+    let outcome = match Config::load(cli.config.as_deref()) {
+        Err(_) if !could_be_ours(&container) => Ok(()),
+        Err(error) => {
+            logging::open(LogConfig::default(), cli.log_level);
+            Err(error)
+        }
+        Ok(config) => work(cli, &container, &config),
+    };
+    outcome.doing(|| format!("container {}", container.id))
+}
+
+fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
+    let known = container.annotations(&config.detect.annotation)?;
+    if !is_ours(&known.annotations, config) {
+        return Ok(());
+    }
+    logging::open(config.log, cli.log_level);
+    let task = annotations::task_of(&known.annotations, &config.eni)?;
+    let mut timings = Timings::start();
+    block_on_unprivileged(prestart::set_up(container, &task, config, &mut timings))?;
+    report(cli, &timings);
+    Ok(())
+}
+
+/// What the annotations say of the ENI hardly matters here: the kernel knows better. Only if they
+/// say that the container is not ours, or the whole bundle does not say that it is, this is all.
+fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
+    let known = container.annotations(&config.detect.annotation).unwrap_or_default();
+    let told = if is_ours(&known.annotations, config) {
+        Told::Ours(annotations::mac_of(&known.annotations))
+    } else if known.complete {
+        return Ok(());
+    } else {
+        Told::Nothing
+    };
+    logging::open(config.log, cli.log_level);
+    let mut timings = Timings::start();
+    block_on_unprivileged(poststop::tear_down(container, told, config, &mut timings))?;
+    report(cli, &timings);
+    Ok(())
+}
+
+fn report(cli: &Cli, timings: &Timings) {
+    match cli.timings {
+        // The work is done: nobody to read this is no reason to fail.
+        Some(TimingsFormat::Json) => writeln!(std::io::stderr(), "{}", timings.to_json()).ok(),
+        None => None,
+    };
+}
+
+/// What an operator asks for, and not a runtime: says what it did.
+fn administer(cli: &Cli, work: impl FnOnce(&Config) -> Result<Vec<String>>) -> Result<()> {
+    let config = Config::load(cli.config.as_deref())?;
+    logging::open(config.log, cli.log_level);
+    let mut lines = work(&config)?;
+    if lines.is_empty() {
+        lines.push("nothing to do".to_owned());
+    }
+    writeln!(std::io::stdout(), "{}", lines.join("\n")).doing(|| "writing to stdout")
+}

@@ -1,0 +1,199 @@
+//! Registers the hook in a bundle's `config.json`.
+//!
+//! Nothing but the lists of hooks is written anew: the rest of the file stays as it is, byte by byte.
+
+use crate::{
+    error::{Doing, Error, Result, refuse},
+    input::annotations,
+    input::config::{Config, Detect},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{json, value::RawValue};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    fs::{self, Permissions},
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
+    path::{Path, PathBuf},
+};
+
+/// What hooks.d gives the hook too, in seconds; `deadline-seconds` is below.
+const TIMEOUT: u64 = 60;
+
+/// The environment variables that can stand for annotations begin so.
+const PREFIX: &str = "com.amazonaws.ecs.";
+
+/// The members of a JSON object, as they are written there. Of two with the same name the last one
+/// counts, as for the runtimes.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// `null` is taken for a value by some runtimes.
+type Annotations = HashMap<String, Option<String>>;
+
+/// Registers the hook in `config.json` at `path`, if that is a pause container's and does not have it
+/// already. What cannot be read is the real runtime's to complain of.
+///
+/// # Errors
+/// The file cannot be replaced, or whether this is a pause container cannot be told.
+pub fn register(path: &Path, config: &Config) -> Result<()> {
+    let doing = || format!("registering the hook in {}", path.display());
+    match fs::metadata(path) {
+        Err(_) => return Ok(()),
+        // Reading a pipe would take from the real runtime what is in it.
+        Ok(file) if !file.is_file() => return refuse("not a regular file").doing(doing),
+        Ok(_) => {}
+    }
+    let Ok(bytes) = fs::read(path) else { return Ok(()) };
+    let changed = match std::str::from_utf8(&bytes).doing(|| "not UTF-8") {
+        Ok(text) => registered(text, config),
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(Some(text)) => replace(path, &text).doing(doing),
+        // The real runtime may be less strict than we are, and would start it without its network.
+        Err(error) if speaks_of(&bytes, &config.detect.annotation) => Err(error).doing(doing),
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether `config.json` at `path` speaks of an ENI at all: of what we cannot judge, because our
+/// configuration cannot be read, that must not start.
+#[must_use]
+pub fn is_meant(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file())
+        && fs::read(path).is_ok_and(|bytes| speaks_of(&bytes, annotations::PREFIX))
+}
+
+/// The text with the hook registered; `None` where that is so already, or not to be.
+fn registered(text: &str, config: &Config) -> Result<Option<String>> {
+    let (text, annotations) = annotated(text, config)?;
+    let Detect { annotation, value } = &config.detect;
+    if annotations.get(annotation).and_then(Option::as_ref) != Some(value) {
+        return Ok(None);
+    }
+    let hooks = member(&text, "hooks")?.unwrap_or("{}");
+    let hook = &config.runtime.hook;
+    let there = |stage| Ok::<_, Error>(is_registered(member(hooks, stage)?, hook));
+    let mut missing = Vec::new();
+    if !there("prestart")? && !there("createRuntime")? {
+        missing.push("prestart");
+    }
+    if !there("poststop")? {
+        missing.push("poststop");
+    }
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let mut hooks = Cow::from(hooks);
+    for stage in missing {
+        let entry = json!({"path": hook, "args": ["oci-awsvpc-hook", stage], "timeout": TIMEOUT});
+        let list = with_item(member(&hooks, stage)?.unwrap_or("[]"), &entry.to_string())?;
+        hooks = with_member(&hooks, stage, &list)?.into();
+    }
+    with_member(&text, "hooks", &hooks).map(Some)
+}
+
+/// The annotations. Where configured so, variables of the process's environment become annotations
+/// first, in the text too.
+fn annotated<'a>(text: &'a str, config: &Config) -> Result<(Cow<'a, str>, Annotations)> {
+    let object = member(text, "annotations")?.unwrap_or("{}");
+    let mut annotations: Annotations = serde_json::from_str(object).doing(|| "annotations")?;
+    let variables = match member(text, "process")? {
+        Some(process) if config.runtime.annotations_from_environment => environment(process)?,
+        _ => Vec::new(),
+    };
+    let mut object = Cow::from(object);
+    for (name, value) in variables {
+        if let Entry::Vacant(vacant) = annotations.entry(name) {
+            object = with_member(&object, vacant.key(), &json!(value).to_string())?.into();
+            vacant.insert(Some(value));
+        }
+    }
+    match object {
+        Cow::Borrowed(_) => Ok((text.into(), annotations)),
+        Cow::Owned(object) => Ok((with_member(text, "annotations", &object)?.into(), annotations)),
+    }
+}
+
+/// The variables of a process that can stand for annotations.
+fn environment(process: &str) -> Result<Vec<(String, String)>> {
+    #[derive(Deserialize)]
+    struct Process {
+        env: Option<Vec<String>>,
+    }
+    let process: Process = serde_json::from_str(process).doing(|| "process")?;
+    let variables = process.env.unwrap_or_default().into_iter();
+    let pairs = variables.filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.starts_with(PREFIX).then(|| (name.to_owned(), value.to_owned()))
+    });
+    Ok(pairs.collect())
+}
+
+/// Whether one of a stage's hooks is ours, whatever its arguments are.
+fn is_registered(list: Option<&str>, hook: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Hook {
+        path: PathBuf,
+    }
+    let hooks: Vec<Hook> =
+        list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    hooks.iter().any(|other| other.path == hook)
+}
+
+fn members(object: &str) -> Result<Members<'_>> {
+    serde_json::from_str(object).doing(|| "not a JSON object")
+}
+
+/// A member of an object, as it is written there; `null` is none.
+fn member<'a>(object: &'a str, name: &str) -> Result<Option<&'a str>> {
+    let value = members(object)?.get(name).map(|value| value.get());
+    Ok(value.filter(|&value| value != "null"))
+}
+
+/// The text of an object, with another value of a member.
+fn with_member(object: &str, name: &str, value: &str) -> Result<String> {
+    let members = members(object)?;
+    if let Some(old) = members.get(name) {
+        // It was not copied: it lies within the object.
+        let begin = old.get().as_ptr().addr() - object.as_ptr().addr();
+        let (before, after) = (&object[..begin], &object[begin + old.get().len()..]);
+        return Ok(format!("{before}{value}{after}"));
+    }
+    let (before, after) = object.split_once('{').unwrap_or_default();
+    let comma = if members.is_empty() { "" } else { "," };
+    Ok(format!("{before}{{{}:{value}{comma}{after}", json!(name)))
+}
+
+/// The text of a list, with one more item.
+fn with_item(list: &str, item: &str) -> Result<String> {
+    let items: Vec<IgnoredAny> = serde_json::from_str(list).doing(|| "hooks: not a list")?;
+    let before = list.strip_suffix(']').unwrap_or_default();
+    let comma = if items.is_empty() { "" } else { "," };
+    Ok(format!("{before}{comma}{item}]"))
+}
+
+fn speaks_of(text: &[u8], key: &str) -> bool {
+    text.windows(key.len().max(1)).any(|window| window == key.as_bytes())
+}
+
+/// Puts a new file in the place of `path`, in one moment. Where that is a link, the link is
+/// replaced: what it leads to may be other bundles' too.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let old = fs::metadata(path).doing(|| "looking at it")?;
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".config.json.")
+        .tempfile_in(folder)
+        .doing(|| "creating a file beside it")?;
+    file.write_all(text.as_bytes()).doing(|| "writing")?;
+    fchown(file.as_file(), Some(old.uid()), Some(old.gid())).doing(|| "keeping its owner")?;
+    let mode = Permissions::from_mode(old.mode() & 0o7777);
+    file.as_file().set_permissions(mode).doing(|| "keeping its mode")?;
+    file.persist(path).map_err(|error| error.error).doing(|| "renaming")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

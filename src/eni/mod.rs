@@ -1,0 +1,66 @@
+//! The ENI's journey: into the task's namespace, out of it, and restored on the instance.
+
+pub mod homecoming;
+pub mod restore;
+
+use crate::{
+    error::{Doing, Error, Result},
+    kernel::{error::Answer, link::LinkChange, netns::Netns, socket::Netlink},
+    net::name::InterfaceName,
+    snapshot::ownership::find,
+    task::label::Label,
+};
+use restore::ANY_NAME;
+
+/// Moves the ENI into the task's namespace: under its name there, with its MTU there, and with the
+/// label that tells what it was. All in one message, so that no other hook can come between.
+///
+/// # Errors
+/// The kernel's; ENODEV where the ENI is not on the instance. After others it may be in the
+/// namespace all the same: see [`Netlink::move_link`].
+pub async fn move_in(
+    instance: &Netlink,
+    index: u32,
+    task: &Netns,
+    label: &Label,
+    inside: &InterfaceName,
+    mtu: Option<u32>,
+) -> Answer<()> {
+    let (name, alias) = (Some(inside.to_string()), Some(label.to_string()));
+    let change = LinkChange { name, mtu, alias, ..LinkChange::default() };
+    instance.move_link(index, task, &change).await
+}
+
+/// Takes the ENI out of the task's namespace. It moves to the instance, under its own name if that is
+/// free, else under any; a branch is deleted. False: it is not in the namespace.
+///
+/// # Errors
+/// The kernel's.
+pub async fn take_out(task: &Netlink, instance: &Netns, label: &Label) -> Result<bool> {
+    let inside = async || {
+        let links = task.links().await.doing(|| "listing the task's links")?;
+        Ok::<_, Error>(find(&links, label).cloned())
+    };
+    let Some(link) = inside().await? else {
+        return Ok(false);
+    };
+    if let Some(branch) = label.branch {
+        let doing = || format!("deleting branch ENI {} ({}), {branch}", label.eni, link.name);
+        return match task.delete_link(link.index).await {
+            Err(error) if error.is_no_device() => Ok(false),
+            deleted => deleted.doing(doing).map(|()| true),
+        };
+    }
+    let doing = || format!("moving ENI {} ({}) out of the task", label.eni, link.name);
+    let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
+    match task.move_link(link.index, instance, &named(label.name.as_str())).await {
+        // The name is taken on the instance. Where the name inside is free there, it has moved.
+        Err(error) if error.is_exists() => {
+            if inside().await?.is_some() {
+                task.move_link(link.index, instance, &named(ANY_NAME)).await.doing(doing)?;
+            }
+        }
+        moved => moved.doing(doing)?,
+    }
+    Ok(true)
+}

@@ -1,0 +1,210 @@
+//! The host's configuration: `config.toml`, or the defaults where there is none.
+//!
+//! The shipped file (`packaging/config.toml`) shows every key with its default and is the
+//! reference; a test holds the two together.
+
+pub mod credentials;
+pub mod host;
+
+use crate::{
+    error::{Doing, Error, Result, refuse},
+    input::config::{credentials::CredentialNetwork, host::Host},
+    process::logging::LogConfig,
+};
+use serde::Deserialize;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Where the configuration is, unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/oci-awsvpc-hook/config.toml";
+
+/// The longest time that makes sense anywhere: no runtime lets a hook run for an hour.
+const MAX_SECONDS: u64 = 3600;
+
+/// Everything that the host's owner can choose.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The time that a stage may take before it undoes what it did and fails, in seconds.
+    pub deadline_seconds: u64,
+    /// Which containers are ours.
+    pub detect: Detect,
+    /// The task's network interface.
+    pub eni: Eni,
+    /// The path to the credentials.
+    pub credentials: CredentialNetwork,
+    /// What the instance does for its tasks, and against them.
+    pub host: Host,
+    /// Where the log goes.
+    pub log: LogConfig,
+    /// What `oci-awsvpc-runtime` does.
+    pub runtime: Runtime,
+}
+
+/// `[detect]`: a container is ours if this annotation has this value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Detect {
+    /// The annotation's key.
+    pub annotation: String,
+    /// The annotation's value.
+    pub value: String,
+}
+
+/// `[eni]`: the task's network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Eni {
+    /// How long to wait for an ENI that is not attached yet, in seconds.
+    pub attach_timeout_seconds: u64,
+    /// How long to wait for the links to be operationally up, in seconds.
+    pub link_up_timeout_seconds: u64,
+    /// How long poststop waits for the kernel to send the ENI home, in seconds.
+    pub return_timeout_seconds: u64,
+    /// Whether tasks are kept from the instance metadata service unless they say otherwise.
+    pub block_instance_metadata: bool,
+}
+
+/// `[runtime]`: what `oci-awsvpc-runtime` does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Runtime {
+    /// The real runtime; the first that is there, if none is given.
+    pub path: Option<PathBuf>,
+    /// The hook that pause containers get.
+    pub hook: PathBuf,
+    /// Whether environment variables whose names begin with `com.amazonaws.ecs.` are annotations.
+    pub annotations_from_environment: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            // Below the 60 s that hooks.d gives us; the rest is for rolling back.
+            deadline_seconds: 45,
+            detect: Detect::default(),
+            eni: Eni::default(),
+            credentials: CredentialNetwork::default(),
+            host: Host::default(),
+            log: LogConfig::default(),
+            runtime: Runtime::default(),
+        }
+    }
+}
+
+impl Default for Detect {
+    /// What the ECS agent calls a task's pause container.
+    fn default() -> Self {
+        Self {
+            annotation: "com.amazonaws.ecs.container-name".to_owned(),
+            value: "~internal~ecs~pause".to_owned(),
+        }
+    }
+}
+
+impl Default for Eni {
+    fn default() -> Self {
+        Self {
+            attach_timeout_seconds: 30,
+            link_up_timeout_seconds: 5,
+            return_timeout_seconds: 10,
+            block_instance_metadata: true,
+        }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            path: None,
+            hook: "/usr/libexec/oci/hooks.d/oci-awsvpc-hook".into(),
+            annotations_from_environment: false,
+        }
+    }
+}
+
+impl Eni {
+    /// How long to wait for one link to be operationally up.
+    #[must_use]
+    pub fn link_up_timeout(&self) -> Duration {
+        Duration::from_secs(self.link_up_timeout_seconds)
+    }
+}
+
+impl Config {
+    /// Reads the configuration from `path`; without one, from [`DEFAULT_PATH`], whose absence
+    /// means the defaults.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has an unknown key or a value that makes no sense.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let file = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let doing = || format!("reading {}", file.display());
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text).doing(doing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_none() => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// Parses and checks the text of a configuration.
+    ///
+    /// # Errors
+    /// It is not TOML, has an unknown key or a value that makes no sense.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| {
+                1 + text.bytes().take(span.start).filter(|&b| b == b'\n').count()
+            });
+            Error::Refused(format!("line {line}: {}", error.message()))
+        })?;
+        config.check_times()?;
+        config.credentials.check()?;
+        config.host.check(&config.credentials)?;
+        config.runtime.check()?;
+        Ok(config)
+    }
+
+    fn check_times(&self) -> Result<()> {
+        let eni = &self.eni;
+        let times = [
+            ("deadline-seconds", self.deadline_seconds),
+            ("eni.attach-timeout-seconds", eni.attach_timeout_seconds),
+            ("eni.link-up-timeout-seconds", eni.link_up_timeout_seconds),
+            ("eni.return-timeout-seconds", eni.return_timeout_seconds),
+        ];
+        match times.iter().find(|(_, seconds)| *seconds > MAX_SECONDS) {
+            Some((key, seconds)) => {
+                refuse(format!("{key} {seconds}: must be at most {MAX_SECONDS} seconds"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The time that a stage may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+}
+
+impl Runtime {
+    fn check(&self) -> Result<()> {
+        // Runtimes insist on it for hooks; and they are called in any directory.
+        let paths = [("path", self.path.as_ref()), ("hook", Some(&self.hook))];
+        match paths.iter().find(|(_, path)| path.is_some_and(|path| path.is_relative())) {
+            Some((key, Some(path))) => {
+                refuse(format!("runtime.{key} {}: must be an absolute path", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

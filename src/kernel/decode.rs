@@ -1,0 +1,152 @@
+//! Links as the kernel writes them.
+
+use crate::{
+    kernel::attributes::attributes,
+    net::{link::Link, mac::Mac, vlan::VlanId},
+};
+use rtnetlink::packet_route::link::{LinkFlags, LinkLayerType, State};
+
+/// What we need of a link. The numbers are those of `linux/if_link.h`; a name or label that is no
+/// text is made one that no label of ours and no name that we set can be equal to.
+pub(super) fn decode(payload: &[u8]) -> Option<Link> {
+    const IFINFOMSG_LEN: usize = 16;
+    let word = |at: usize| Some(u32::from_ne_bytes(payload.get(at..at + 4)?.try_into().ok()?));
+    let flags = LinkFlags::from_bits_retain(word(8)?);
+    let kind = u16::from_ne_bytes(payload.get(2..4)?.try_into().ok()?);
+    let mut link = Link {
+        index: word(4)?,
+        name: String::new(),
+        mac: None,
+        permanent_mac: None,
+        mtu: 0,
+        mtu_range: (0, 0),
+        alias: None,
+        kind: None,
+        vlan: None,
+        controller: None,
+        peer: None,
+        locked: None,
+        ethernet: LinkLayerType::from(kind) == LinkLayerType::Ether,
+        loopback: flags.contains(LinkFlags::Loopback),
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+    };
+    let mut state = State::Unknown;
+    for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
+        match kind {
+            1 => link.mac = Mac::from_bytes(value),
+            3 => link.name = text(value),
+            4 => link.mtu = number(value)?,
+            5 => link.peer = number(value),
+            10 => link.controller = number(value),
+            16 => state = State::from(*value.first()?),
+            18 => decode_kind(value, &mut link),
+            20 => link.alias = Some(text(value)),
+            50 => link.mtu_range.0 = number(value)?,
+            51 => link.mtu_range.1 = number(value)?,
+            54 => link.permanent_mac = Mac::from_bytes(value),
+            _ => {}
+        }
+    }
+    // Hardware with a carrier carries frames from when it is switched on (`dev_activate`,
+    // net/sched/sch_generic.c), though its state may follow a second later (net/core/link_watch.c). That
+    // of a veth or VLAN follows at once, and only then does it.
+    if link.kind.is_some() {
+        let certain = link.is_veth() || link.vlan.is_some();
+        link.running &= flags.contains(LinkFlags::Running) && (state == State::Up || !certain);
+    }
+    Some(link)
+}
+
+/// `IFLA_LINKINFO`: the kind, of a VLAN its number, and of a bridge port whether it is locked.
+fn decode_kind(value: &[u8], link: &mut Link) {
+    const IFLA_BRPORT_LOCKED: u16 = 39;
+    const IFLA_VLAN_ID: u16 = 1;
+    for (kind, value) in attributes(value) {
+        match kind {
+            1 => link.kind = Some(text(value)),
+            2 if link.kind.as_deref() == Some("vlan") => {
+                let id = attributes(value).find(|(kind, _)| *kind == IFLA_VLAN_ID);
+                let id = id.and_then(|(_, value)| Some(u16::from_ne_bytes(value.try_into().ok()?)));
+                link.vlan = id.and_then(VlanId::new);
+            }
+            5 => {
+                let locked = attributes(value).find(|(kind, _)| *kind == IFLA_BRPORT_LOCKED);
+                link.locked = locked.and_then(|(_, value)| value.first().map(|flag| *flag != 0));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    Some(u32::from_ne_bytes(value.try_into().ok()?))
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kernel::attributes::attribute, net::name::InterfaceName};
+
+    fn header(flags: u32) -> Vec<u8> {
+        [&[0, 0, 1, 0][..], &7u32.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 4]].concat()
+    }
+
+    #[test]
+    fn names_and_labels_that_are_no_text_do_not_hide_a_link() {
+        let mac = [2, 0x5a, 0xa1, 0x1a, 0x43, 0x42];
+        let message =
+            [header(0), attribute(3, b"e\xff\0"), attribute(20, b"\xff\xfe\0"), attribute(1, &mac)]
+                .concat();
+        let link = decode(&message).expect("a link");
+        assert_eq!((link.index, link.mac), (7, Mac::from_bytes(&mac)));
+        assert!(link.name.parse::<InterfaceName>().is_err());
+        assert_eq!(link.alias.as_deref(), Some("\u{fffd}\u{fffd}"));
+    }
+
+    #[test]
+    fn a_veth_or_vlan_runs_when_its_state_is_up_and_hardware_when_it_has_a_carrier() {
+        const UP: u32 = 0x1;
+        const RUNNING: u32 = 0x40;
+        const LOWER_UP: u32 = 0x1_0000;
+        let running = |flags: u32, state: u8, kind: &[u8]| {
+            decode(&[&header(flags), kind, &attribute(16, &[state])].concat())
+                .expect("a link")
+                .running
+        };
+        let veth = attribute(18, &attribute(1, b"veth\0"));
+        let id = attribute(2, &attribute(1, &101_u16.to_ne_bytes()));
+        let vlan = attribute(18, &[attribute(1, b"vlan\0"), id].concat());
+        for kind in [veth, vlan] {
+            assert!(running(UP | RUNNING | LOWER_UP, 6, &kind));
+            assert!(!running(UP | RUNNING | LOWER_UP, 0, &kind));
+        }
+        // Up, unknown and so running, or not looked at yet.
+        for (flags, state) in [(RUNNING, 6), (RUNNING, 0), (0, 2)] {
+            assert!(running(UP | LOWER_UP | flags, state, &[]));
+            assert!(!running(UP | flags, state, &[]) && !running(LOWER_UP | flags, state, &[]));
+        }
+    }
+
+    #[test]
+    fn a_vlan_has_its_number() {
+        let vlan = |id: &[u8]| {
+            let kind = [attribute(1, b"vlan\0"), attribute(2, &attribute(1, id))].concat();
+            decode(&[header(0), attribute(18, &kind)].concat()).expect("a link").vlan
+        };
+        assert_eq!(vlan(&101_u16.to_ne_bytes()), VlanId::new(101));
+        assert_eq!(vlan(&0_u16.to_ne_bytes()), None);
+        assert_eq!(vlan(&[1]), None);
+    }
+
+    #[test]
+    fn torn_messages_are_no_link() {
+        assert_eq!(decode(&[]), None);
+        assert_eq!(decode(&header(0)[..15]), None);
+        assert_eq!(decode(&[header(0), attribute(4, &[1])].concat()), None);
+    }
+}

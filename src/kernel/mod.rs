@@ -1,0 +1,17 @@
+//! Requests to the kernel, one function a request. The only user of rtnetlink and of `setns`.
+//!
+//! Every function is one verb on one kind of object and fails with a [`KernelError`](error::KernelError):
+//! the errno, and the kernel's own sentence where it has one.
+
+pub mod address;
+pub mod attributes;
+mod decode;
+pub mod error;
+pub mod link;
+pub mod monitor;
+pub mod neighbour;
+pub mod netns;
+pub mod route;
+pub mod rule;
+pub mod sides;
+pub mod socket;

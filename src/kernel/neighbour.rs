@@ -1,0 +1,100 @@
+//! Neighbours, and the forwarding database of bridges, which the kernel keeps under the same name.
+
+use crate::{
+    kernel::{error::Answer, socket::Netlink},
+    net::mac::Mac,
+};
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use rtnetlink::packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    neighbour::{
+        NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+    },
+};
+use std::net::IpAddr;
+
+impl Netlink {
+    /// Adds a permanent neighbour, or makes the one that is there this one.
+    ///
+    /// # Errors
+    /// The kernel's; EEXIST where there is one and `replace` is not set.
+    pub async fn add_neighbour(
+        &self,
+        index: u32,
+        address: IpAddr,
+        mac: Mac,
+        replace: bool,
+    ) -> Answer<()> {
+        let mut message = neighbour(index, address);
+        message.header.state = NeighbourState::Permanent;
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
+        self.change(RouteNetlinkMessage::NewNeighbour(message), creating(replace)).await
+    }
+
+    /// Deletes a neighbour.
+    ///
+    /// # Errors
+    /// The kernel's; ENOENT where it is not there.
+    pub async fn delete_neighbour(&self, index: u32, address: IpAddr) -> Answer<()> {
+        self.change(RouteNetlinkMessage::DelNeighbour(neighbour(index, address)), 0).await
+    }
+
+    /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
+        let mut request = NeighbourMessage::default();
+        request.attributes.push(NeighbourAttribute::IfIndex(index));
+        let dump = self.dump(RouteNetlinkMessage::GetNeighbour(request)).await?;
+        let permanent = |message| match message {
+            RouteNetlinkMessage::NewNeighbour(message)
+                if message.header.ifindex == index
+                    && message.header.state == NeighbourState::Permanent =>
+            {
+                message.attributes.iter().find_map(address_of)
+            }
+            _ => None,
+        };
+        Ok(dump.iter().filter_map(|raw| permanent(raw.decode()?)).collect())
+    }
+
+    /// Binds a MAC address to a bridge port, from whatever port it is bound to now: a static entry,
+    /// which neither ages nor moves.
+    ///
+    /// # Errors
+    /// The kernel's; EEXIST where the address is bound and `replace` is not set.
+    pub async fn add_fdb_entry(&self, port: u32, mac: Mac, replace: bool) -> Answer<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Bridge;
+        message.header.ifindex = port;
+        message.header.state = NeighbourState::Noarp;
+        message.header.flags = NeighbourFlags::Controller;
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
+        self.change(RouteNetlinkMessage::NewNeighbour(message), creating(replace)).await
+    }
+}
+
+fn creating(replace: bool) -> u16 {
+    NLM_F_CREATE | if replace { NLM_F_REPLACE } else { NLM_F_EXCL }
+}
+
+fn neighbour(index: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    let (family, address) = match address {
+        IpAddr::V4(four) => (AddressFamily::Inet, NeighbourAddress::Inet(four)),
+        IpAddr::V6(six) => (AddressFamily::Inet6, NeighbourAddress::Inet6(six)),
+    };
+    message.header.ifindex = index;
+    message.header.family = family;
+    message.attributes.push(NeighbourAttribute::Destination(address));
+    message
+}
+
+fn address_of(attribute: &NeighbourAttribute) -> Option<IpAddr> {
+    match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(four)) => Some(IpAddr::V4(*four)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(six)) => Some(IpAddr::V6(*six)),
+        _ => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! Routes.
+
+use crate::{
+    kernel::{error::Answer, socket::Netlink},
+    net::route::Route,
+};
+use ipnetwork::IpNetwork;
+use rtnetlink::{
+    RouteMessageBuilder,
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        route::{
+            RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol,
+            RouteScope, RouteType,
+        },
+    },
+};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+impl Netlink {
+    /// Adds a route to the main table.
+    ///
+    /// # Errors
+    /// The kernel's; EEXIST where one to the same destination is there.
+    pub async fn add_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
+        let request = RouteNetlinkMessage::NewRoute(message_of(route, index));
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+    }
+
+    /// Deletes a route from the main table.
+    ///
+    /// # Errors
+    /// The kernel's; ESRCH where it is not there.
+    pub async fn delete_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
+        self.change(RouteNetlinkMessage::DelRoute(message_of(route, index)), 0).await
+    }
+
+    /// Whether the main table has exactly this route.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn has_route(&self, route: &Route, index: Option<u32>) -> Answer<bool> {
+        let wanted = RouteKey::of(&message_of(route, index));
+        let routes = self.main_table(wanted.family).await?;
+        Ok(routes.iter().any(|route| RouteKey::of(route) == wanted))
+    }
+
+    /// The indices of the links that carry the best default route of each family.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn uplinks(&self) -> Answer<Vec<u32>> {
+        let mut uplinks = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let defaults: Vec<RouteMessage> = self
+                .main_table(family)
+                .await?
+                .into_iter()
+                .filter(|route| route.header.destination_prefix_length == 0)
+                .filter(|route| route.header.kind == RouteType::Unicast)
+                .collect();
+            let best = defaults.iter().map(metric).min();
+            for route in defaults.iter().filter(|route| Some(metric(route)) == best) {
+                uplinks.extend(links_of(route));
+            }
+        }
+        Ok(uplinks)
+    }
+
+    /// The routes of one family in the main table; none where the kernel does not know the family.
+    async fn main_table(&self, family: AddressFamily) -> Answer<Vec<RouteMessage>> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family;
+        request.header.table = RouteHeader::RT_TABLE_MAIN;
+        let dump = match self.dump(RouteNetlinkMessage::GetRoute(request)).await {
+            Err(error) if error.is_absent() => Vec::new(), // no such table yet
+            dump => dump?,
+        };
+        let ours = |message| match message {
+            RouteNetlinkMessage::NewRoute(route)
+                if route.header.table == RouteHeader::RT_TABLE_MAIN
+                    && route.header.address_family == family =>
+            {
+                Some(route)
+            }
+            _ => None,
+        };
+        Ok(dump.iter().filter_map(|raw| ours(raw.decode()?)).collect())
+    }
+}
+
+/// The route as a message. Protocol `boot` is what `ip route add` writes, so `ip route` shows our
+/// routes as it shows those that an administrator added.
+fn message_of(route: &Route, index: Option<u32>) -> RouteMessage {
+    let (destination, kind, scope) = match route {
+        Route::Link { destination, .. } => (destination, RouteType::Unicast, RouteScope::Link),
+        Route::Via { destination, .. } => (destination, RouteType::Unicast, RouteScope::Universe),
+        Route::Blackhole { destination } => {
+            (destination, RouteType::BlackHole, RouteScope::Universe)
+        }
+    };
+    let mut message = match *destination {
+        IpNetwork::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(to.ip(), to.prefix())
+            .scope(scope)
+            .build(),
+        IpNetwork::V6(to) => {
+            RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to.ip(), to.prefix()).build()
+        }
+    };
+    message.header.protocol = RouteProtocol::Boot;
+    message.header.kind = kind;
+    if let Route::Via { gateway, on_link, .. } = route {
+        message.attributes.push(RouteAttribute::Gateway((*gateway).into()));
+        if *on_link {
+            message.header.flags |= RouteFlags::Onlink;
+        }
+    }
+    message.attributes.extend(index.map(RouteAttribute::Oif));
+    message
+}
+
+/// What makes two routes the same to us.
+#[derive(PartialEq, Eq)]
+struct RouteKey {
+    family: AddressFamily,
+    destination: Option<RouteAddress>,
+    prefix: u8,
+    kind: RouteType,
+    gateway: Option<RouteAddress>,
+    link: Option<u32>,
+}
+
+impl RouteKey {
+    fn of(message: &RouteMessage) -> Self {
+        let RouteHeader { address_family, destination_prefix_length, kind, .. } = message.header;
+        let mut key = Self {
+            family: address_family,
+            destination: None,
+            prefix: destination_prefix_length,
+            kind,
+            gateway: None,
+            link: None,
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                RouteAttribute::Destination(to) if key.prefix > 0 => {
+                    key.destination = Some(to.clone());
+                }
+                RouteAttribute::Gateway(gateway) => key.gateway = Some(gateway.clone()),
+                // The kernel hangs IPv6 blackholes on the loopback interface.
+                RouteAttribute::Oif(index) if kind == RouteType::Unicast => {
+                    key.link = Some(*index);
+                }
+                _ => {}
+            }
+        }
+        key
+    }
+}
+
+fn metric(route: &RouteMessage) -> u32 {
+    let priority = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    });
+    priority.unwrap_or(0)
+}
+
+/// The links that a route leads to: several where it has several next hops.
+fn links_of(route: &RouteMessage) -> Vec<u32> {
+    route
+        .attributes
+        .iter()
+        .flat_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => vec![*index],
+            RouteAttribute::MultiPath(hops) => hops.iter().map(|hop| hop.interface_index).collect(),
+            _ => Vec::new(),
+        })
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! From what the task wants and what the kernel shows to the list of steps. Pure: nothing here asks
+//! the kernel anything, so every decision can be tested without privileges.
+//!
+//! The order is the design:
+//!
+//! 1. The instance's rules and the bridge, then the veth: taking the lease is the step that can lose a race, so it comes
+//!    before anything that would have to be undone. From here on the instance shows whose the ENI
+//!    is, so whatever happens later can be healed from there.
+//! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
+//! 3. The ENI: moved and configured.
+//! 4. The waits, all at the end: the links came up while we did the rest.
+
+mod branch;
+mod credentials;
+mod eni;
+pub mod host;
+pub mod step;
+
+use crate::{
+    error::{Error, Result, refuse},
+    input::{config::credentials::CredentialNetwork, request::Request},
+    net::side::Side,
+    nft::ruleset::Ruleset,
+    snapshot::{ownership::own_port, view::Snapshot, whereabouts::locate},
+    task::{MIN_MTU_V6, Task, credential_name, label::Label, lease::Lease},
+};
+use host::host;
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
+use step::Step;
+
+/// What will be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The link-local address that the task gets.
+    pub lease: Lease,
+    /// What the ENI is called on the instance, among others.
+    pub label: Label,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Decides what to do.
+///
+/// # Errors
+/// [`Error::Refused`] if it must not or cannot be done; the ENI being elsewhere is such a case.
+pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result<Plan> {
+    let Request { task, container, netns, credentials } = *request;
+    let Snapshot { instance, .. } = snapshot;
+    if task.has_ipv6() && !instance.has_ipv6 {
+        return refuse("the task has IPv6 addresses, but this kernel has no IPv6");
+    }
+    if credentials.ipv6_subnet.is_some() && !instance.has_ipv6 {
+        return refuse("credentials.ipv6-subnet is set, but this kernel has no IPv6");
+    }
+    check_overlap(task, credentials)?;
+    let own = own_port(snapshot, container, netns)?;
+    if let Some(label) = own.as_ref().and_then(|port| port.label.as_ref())
+        && (label.eni, label.branch) != (task.mac, task.branch)
+    {
+        return refuse(format!(
+            "the container has the ENI {} already, which is not what the annotations ask for",
+            label.eni
+        ));
+    }
+    let lease = match &own {
+        Some(port) => port.lease,
+        None => free_lease(request, snapshot)?,
+    };
+    let whereabouts = locate(snapshot, task, netns)?;
+    let (label, arrival) = eni::arrival(request, snapshot, own.as_ref(), &whereabouts)?;
+    let speaks_ipv6 = speaks_ipv6(task, snapshot, &label)?;
+    let (bridge_mac, mut steps) = host(ruleset, credentials, instance)?;
+    steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
+    steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
+    if task.block_metadata {
+        steps.extend(credentials::blackholes(instance.has_ipv6));
+    }
+    steps.extend(arrival);
+    if !task.stay_down {
+        steps.extend(eni::configuration(task, snapshot, speaks_ipv6)?);
+    }
+    steps.extend(waits(task, credentials, lease));
+    Ok(Plan { lease, label, steps })
+}
+
+/// Whether the ENI will have IPv6 inside: a link that is too small for it has not even the options
+/// (`addrconf_notify`, net/ipv6/addrconf.c).
+fn speaks_ipv6(task: &Task, snapshot: &Snapshot, label: &Label) -> Result<bool> {
+    let mtu = task.mtu.unwrap_or(label.mtu);
+    let large_enough = mtu >= MIN_MTU_V6;
+    if task.has_ipv6() && !large_enough {
+        return refuse(format!(
+            "the task has IPv6 addresses, but mtu {mtu} is less than IPv6 needs ({MIN_MTU_V6})"
+        ));
+    }
+    Ok(snapshot.instance.has_ipv6 && large_enough)
+}
+
+fn check_overlap(task: &Task, credentials: &CredentialNetwork) -> Result<()> {
+    let overlap = |address: &&IpNetwork| match address {
+        IpNetwork::V4(four) => four.overlaps(credentials.subnet),
+        IpNetwork::V6(six) => credentials.ipv6_subnet.is_some_and(|subnet| six.overlaps(subnet)),
+    };
+    task.addresses.iter().find(overlap).map_or(Ok(()), |address| {
+        refuse(format!(
+            "the ENI's subnet {address} overlaps the credential subnet: choose another \
+             credentials.subnet or credentials.ipv6-subnet"
+        ))
+    })
+}
+
+fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
+    let CredentialNetwork { subnet, gateway, .. } = *request.credentials;
+    let held: BTreeSet<Lease> = snapshot
+        .instance
+        .links
+        .iter()
+        .filter_map(|link| Lease::of_link(&link.name))
+        .chain(snapshot.taken.iter().copied())
+        .filter(|lease| subnet.contains(lease.address()))
+        .collect();
+    Lease::candidates(subnet, gateway, request.container)
+        .find(|lease| !held.contains(lease))
+        .ok_or_else(|| {
+            Error::Refused(format!(
+                "no free address in {subnet} ({} tasks hold it): stop a task, or give \
+                 credentials.subnet more room",
+                held.len()
+            ))
+        })
+}
+
+/// A first packet sent before its link is up is lost, and costs the application a second.
+fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> {
+    let mut links = vec![
+        (Side::Instance, lease.link_name()),
+        (Side::Instance, credentials.bridge.clone()),
+        (Side::Task, credential_name()),
+    ];
+    if !task.stay_down {
+        links.push((Side::Task, task.interface.clone()));
+    }
+    links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect()
+}
+
+#[cfg(test)]
+mod tests;

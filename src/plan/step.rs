@@ -1,0 +1,267 @@
+//! The vocabulary of a plan: every change that the hook can make, each one small and reversible.
+//!
+//! A step is data. What it *is* stands here, in words; [`crate::apply`] makes it happen and
+//! undoes it. Its text is at once the line in the debug log and the beginning of the error message.
+
+use crate::{
+    error::{Doing, Result},
+    net::{mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side},
+    nft::ruleset::Ruleset,
+    task::{branch::Branch, label::Label, lease::Lease},
+};
+use ipnetwork::IpNetwork;
+use std::{fmt, net::IpAddr};
+
+/// One change. See [`crate::plan`] for the order in which they are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Install the instance's nftables rules. Never undone: they are for all tasks.
+    InstallNftables {
+        /// The rules.
+        ruleset: Ruleset,
+    },
+    /// Create the bridge, up, with its MAC address from the start. Never undone: it belongs to the
+    /// instance, and another task may have joined it in the meantime.
+    CreateBridge {
+        /// Its name.
+        bridge: InterfaceName,
+        /// Its MAC address.
+        mac: Mac,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
+    /// Set the MAC address of a link. To the one that it has: so that an adopted bridge no longer
+    /// changes it when ports come and go. To its own: where an earlier task changed the ENI's.
+    /// Never undone.
+    SetMac {
+        /// Where.
+        side: Side,
+        /// The link.
+        link: InterfaceName,
+        /// The MAC address.
+        mac: Mac,
+    },
+    /// Create the task's veth, its far end directly in the task's namespace. This takes the lease.
+    CreateVeth {
+        /// The lease, and so the name and the MAC address.
+        lease: Lease,
+        /// The bridge that it is a port of.
+        bridge: InterfaceName,
+        /// What it is called in the task.
+        inside: InterfaceName,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
+    /// Label the veth with whose it is, set its port's flags, and switch it on.
+    ConfigurePort {
+        /// The lease.
+        lease: Lease,
+        /// Whose it is.
+        label: Label,
+        /// Whether the port is kept apart from the others.
+        isolated: bool,
+    },
+    /// Tell the bridge which MAC address is behind a port that does not learn.
+    AddFdbEntry {
+        /// The lease.
+        lease: Lease,
+    },
+    /// Delete a policy routing rule that a host daemon made for the ENI.
+    DeletePolicyRule {
+        /// The rule.
+        rule: Rule,
+    },
+    /// Move the ENI into the task's namespace under its name there, with a label that says what it
+    /// is called here.
+    MoveIn {
+        /// Its index on the instance.
+        index: u32,
+        /// The label: its name and MTU on the instance, among others.
+        label: Label,
+        /// Whether it was up there.
+        was_up: bool,
+        /// What it is called inside.
+        inside: InterfaceName,
+        /// Its MTU inside in bytes, if it shall change.
+        mtu: Option<u32>,
+    },
+    /// Delete what is left of a branch on the instance, where it is of no use. Never undone.
+    DeleteLeftover {
+        /// Its index.
+        index: u32,
+        /// Which branch.
+        branch: Branch,
+    },
+    /// Create a branch ENI directly in the task's namespace.
+    CreateBranch {
+        /// The trunk's index on the instance.
+        trunk: u32,
+        /// Which VLAN of which trunk.
+        branch: Branch,
+        /// Its MAC address.
+        mac: Mac,
+        /// What it is called inside.
+        inside: InterfaceName,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
+    /// Label an interface of the task with whose it is. Goes away with the interface.
+    SetLabel {
+        /// The interface.
+        link: InterfaceName,
+        /// The label.
+        label: Label,
+    },
+    /// Set an option of an interface. Goes away with the interface, so there is nothing to undo.
+    SetOption {
+        /// Where.
+        side: Side,
+        /// `ipv4` or `ipv6`.
+        family: &'static str,
+        /// The interface.
+        link: InterfaceName,
+        /// The file below `/proc/sys/net/<family>/conf/<link>/`.
+        option: &'static str,
+        /// What it shall hold.
+        value: &'static str,
+    },
+    /// Give an address to a link; an IPv6 one without duplicate address detection.
+    AddAddress {
+        /// Where.
+        side: Side,
+        /// The link.
+        link: InterfaceName,
+        /// The address.
+        address: IpNetwork,
+        /// Whether the kernel shall add the route to the address's subnet.
+        subnet_route: bool,
+    },
+    /// Add a route to the task's namespace.
+    AddRoute {
+        /// The route.
+        route: Route,
+    },
+    /// Add a permanent neighbour: an address whose MAC address need not be asked for.
+    AddNeighbour {
+        /// Where.
+        side: Side,
+        /// The link.
+        link: InterfaceName,
+        /// The neighbour's address.
+        address: IpAddr,
+        /// The neighbour's MAC address.
+        mac: Mac,
+    },
+    /// Switch a link on.
+    SetUp {
+        /// Where.
+        side: Side,
+        /// The link.
+        link: InterfaceName,
+    },
+    /// Wait until frames flow over a link.
+    AwaitRunning {
+        /// Where.
+        side: Side,
+        /// The link.
+        link: InterfaceName,
+    },
+}
+
+impl Step {
+    /// One word for the list of timings.
+    #[must_use]
+    pub fn part(&self) -> &'static str {
+        match self {
+            Self::InstallNftables { .. } => "rules",
+            Self::CreateBridge { .. } => "bridge",
+            Self::SetMac { .. } => "mac",
+            Self::CreateVeth { .. } => "veth",
+            Self::ConfigurePort { .. } => "port",
+            Self::AddFdbEntry { .. } => "fdb",
+            Self::DeletePolicyRule { .. } => "rule",
+            Self::MoveIn { .. } => "move",
+            Self::DeleteLeftover { .. } => "leftover",
+            Self::CreateBranch { .. } => "branch",
+            Self::SetLabel { .. } => "label",
+            Self::SetOption { option, .. } => option,
+            Self::AddAddress { .. } => "address",
+            Self::AddRoute { .. } => "route",
+            Self::AddNeighbour { .. } => "neighbour",
+            Self::SetUp { .. } => "up",
+            Self::AwaitRunning { .. } => "running",
+        }
+    }
+}
+
+impl Step {
+    /// Setting an IPv6 option of an interface of the task.
+    pub(super) fn ipv6_option(
+        link: &InterfaceName,
+        option: &'static str,
+        value: &'static str,
+    ) -> Self {
+        Self::SetOption { side: Side::Task, family: "ipv6", link: link.clone(), option, value }
+    }
+
+    /// The step, unless it is so already.
+    pub(super) fn unless(self, so: Result<bool>) -> Result<Option<Self>> {
+        let so = so.doing(|| self.to_string())?;
+        Ok((!so).then_some(self))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InstallNftables { .. } => {
+                f.write_str("installing nftables rules on the instance")
+            }
+            Self::CreateBridge { bridge, mac, mtu } => {
+                write!(f, "creating bridge {bridge} with {mac}, mtu {mtu}")
+            }
+            Self::SetMac { side, link, mac } => write!(f, "setting {mac} on {link} {side}"),
+            Self::CreateVeth { lease, bridge, inside, mtu } => write!(
+                f,
+                "creating veth {} on {bridge} with {inside} ({}, mtu {mtu}) in the task",
+                lease.link_name(),
+                lease.mac()
+            ),
+            Self::ConfigurePort { lease, isolated, .. } => write!(
+                f,
+                "switching on port {}{}",
+                lease.link_name(),
+                if *isolated { ", isolated" } else { "" }
+            ),
+            Self::AddFdbEntry { lease } => {
+                write!(f, "binding {} to port {}", lease.mac(), lease.link_name())
+            }
+            Self::DeletePolicyRule { rule } => write!(f, "deleting rule {rule} on the instance"),
+            Self::MoveIn { label, inside, mtu, .. } => {
+                write!(f, "moving ENI {} ({}) into the task as {inside}", label.eni, label.name)?;
+                mtu.map_or(Ok(()), |mtu| write!(f, ", mtu {mtu}"))
+            }
+            Self::DeleteLeftover { branch, .. } => {
+                write!(f, "deleting what was left of {branch} on the instance")
+            }
+            Self::CreateBranch { branch, mac, inside, mtu, .. } => {
+                write!(f, "creating branch ENI {mac}, {branch}, in the task as {inside}, mtu {mtu}")
+            }
+            Self::SetLabel { link, .. } => write!(f, "labelling {link} in the task"),
+            Self::SetOption { side, link, option, value, .. } => {
+                write!(f, "setting {option} of {link} {side} to {value}")
+            }
+            Self::AddAddress { side, link, address, .. } => {
+                write!(f, "adding {address} to {link} {side}")
+            }
+            Self::AddRoute { route } => write!(f, "adding route {route} in the task"),
+            Self::AddNeighbour { side, link, address, mac } => {
+                write!(f, "adding neighbour {address} at {mac} to {link} {side}")
+            }
+            Self::SetUp { side, link } => write!(f, "switching on {link} {side}"),
+            Self::AwaitRunning { side, link } => {
+                write!(f, "waiting for {link} {side} to be operationally up")
+            }
+        }
+    }
+}

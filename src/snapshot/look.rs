@@ -1,0 +1,148 @@
+//! Looks at the kernel, and waits for an ENI that is not there yet.
+
+use crate::{
+    error::{Doing, Error, Result, refuse},
+    input::{config::credentials::CredentialNetwork, request::Request},
+    kernel::{monitor::Monitor, netns, sides::Sides, socket::Netlink},
+    net::link::Link,
+    nft::{has_nftables, ruleset::Ruleset},
+    process::limits::Limits,
+    snapshot::{
+        view::{InstanceSnapshot, Snapshot, TaskSnapshot},
+        whereabouts::{Whereabouts, absent, held, locate},
+    },
+    task::{Task, lease::Lease},
+};
+use nix::net::if_::if_nametoindex;
+use std::{collections::BTreeSet, path::Path, time::Instant};
+
+/// Where a kernel with IPv6 says so.
+const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
+
+/// Looks until the ENI is there: it may not be attached yet, or be on its way home from a namespace
+/// that is dying.
+///
+/// # Errors
+/// It is not there in time, or in the hands of a task that lives.
+pub async fn wait_for_eni(
+    request: &Request<'_>,
+    ruleset: &Ruleset,
+    sides: &Sides,
+    limits: &Limits,
+    until: Instant,
+) -> Result<Snapshot> {
+    let snapshot = snapshot(request, ruleset, sides).await?;
+    if is_here(request, &snapshot)? {
+        return Ok(snapshot);
+    }
+    log::debug!("waiting for ENI {} to be attached", request.task.mac);
+    let mut monitor = Monitor::within(&sides.instance.netns)?;
+    loop {
+        let snapshot = self::snapshot(request, ruleset, sides).await?;
+        if is_here(request, &snapshot)? {
+            return Ok(snapshot);
+        }
+        if !limits.wait_for_event(monitor.event(), until).await? {
+            return Err(Error::Refused(absent(request.task, &snapshot.instance)));
+        }
+    }
+}
+
+/// Whether the ENI is where the plan can reach it. One that a living task holds will not come.
+fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
+    match locate(snapshot, request.task, request.netns)? {
+        Whereabouts::Home(_) | Whereabouts::Trunk { .. } | Whereabouts::Inside(_) => Ok(true),
+        Whereabouts::Held(port, label) if netns::holders()?.contains_key(&label.netns) => {
+            refuse(held(request.task.mac, &port.name, &label))
+        }
+        Whereabouts::Held(..) | Whereabouts::Absent => Ok(false),
+    }
+}
+
+/// Looks at what this task's plan depends on. Mostly, its ENI is at home and nothing is in its way:
+/// then what belongs to the instance's bridges and bonds, which may be a thousand tasks, need not be
+/// looked at, but for the ports of this one.
+pub async fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
+    let instance = &sides.instance.netlink;
+    let links = instance.free_links().await.doing(|| "looking at the instance")?;
+    let mut snapshot = snapshot_with(ruleset, sides, links).await?;
+    for link in snapshot.task.links.iter().filter(|link| link.is_veth()) {
+        let Some(index) = link.peer else { continue };
+        let port = instance.link_at(index).await.doing(|| "looking at the instance")?;
+        snapshot.instance.links.extend(port.filter(|port| Lease::of_link(&port.name).is_some()));
+    }
+    if !partial_view_suffices(request.task, &snapshot) {
+        return full_snapshot(ruleset, sides).await;
+    }
+    let CredentialNetwork { subnet, gateway, .. } = *request.credentials;
+    let candidates = Lease::candidates(subnet, gateway, request.container);
+    // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
+    let is_taken = |lease: &Lease| if_nametoindex(lease.link_name().as_str()).is_ok();
+    snapshot.taken = candidates.take_while(is_taken).collect();
+    Ok(snapshot)
+}
+
+/// Whether what belongs to bridges and bonds does not matter: the ENI is not in another task's hands,
+/// nor enslaved, and cannot be the trunk of other tasks' branches, which would be up.
+fn partial_view_suffices(task: &Task, snapshot: &Snapshot) -> bool {
+    let home = snapshot.instance.links.iter().find(|link| link.is(task.mac));
+    let inside = || snapshot.task.links.iter().any(|link| link.is(task.mac));
+    task.branch.is_none() && home.map_or_else(inside, |link| !link.up)
+}
+
+/// Looks at all that there is.
+async fn full_snapshot(ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
+    let links = sides.instance.netlink.links().await.doing(|| "looking at the instance")?;
+    snapshot_with(ruleset, sides, links).await
+}
+
+async fn snapshot_with(ruleset: &Ruleset, sides: &Sides, links: Vec<Link>) -> Result<Snapshot> {
+    Ok(Snapshot {
+        instance: instance_with(ruleset, &sides.instance.netlink, links).await?,
+        task: task_snapshot(&sides.task()?.netlink).await?,
+        taken: BTreeSet::new(),
+    })
+}
+
+/// Looks at the instance, but not at what belongs to its bridges and bonds.
+///
+/// # Errors
+/// The kernel refuses.
+pub async fn instance_snapshot(ruleset: &Ruleset, instance: &Netlink) -> Result<InstanceSnapshot> {
+    let links = instance.free_links().await.doing(|| "looking at the instance")?;
+    instance_with(ruleset, instance, links).await
+}
+
+async fn instance_with(
+    ruleset: &Ruleset,
+    instance: &Netlink,
+    links: Vec<Link>,
+) -> Result<InstanceSnapshot> {
+    let doing = || "looking at the instance";
+    let policy_rules = instance.rules().await.doing(doing)?;
+    let bridge = links.iter().find(|link| link.name == ruleset.bridge().as_str());
+    // A dump of all addresses for the rare host with rules that could be about one of them.
+    let rules_name_addresses =
+        policy_rules.iter().any(|rule| rule.from.is_some() || rule.to.is_some());
+    let addresses = match bridge {
+        _ if rules_name_addresses => instance.all_addresses().await.doing(doing)?,
+        Some(bridge) => instance.addresses(bridge.index).await.doing(doing)?,
+        None => Vec::new(),
+    };
+    Ok(InstanceSnapshot {
+        uplinks: instance.uplinks().await.doing(doing)?,
+        links,
+        policy_rules,
+        addresses,
+        has_nftables: has_nftables(ruleset)?,
+        has_ipv6: Path::new(IPV6_PROOF).exists(),
+    })
+}
+
+async fn task_snapshot(task: &Netlink) -> Result<TaskSnapshot> {
+    let doing = || "looking at the task";
+    let links = task.links().await.doing(doing)?;
+    let is_fresh = links.iter().all(|link| link.loopback);
+    let addresses = if is_fresh { Vec::new() } else { task.all_addresses().await.doing(doing)? };
+    Ok(TaskSnapshot { links, addresses })
+}

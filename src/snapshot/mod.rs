@@ -1,0 +1,7 @@
+//! What the kernel showed at one moment, and what follows from it: where a task's ENI is, and whose a
+//! link is.
+
+pub mod look;
+pub mod ownership;
+pub mod view;
+pub mod whereabouts;

@@ -1,0 +1,95 @@
+//! What the kernel showed at one moment, as data.
+
+use crate::{
+    error::{Result, refuse},
+    net::{link::Link, name::InterfaceName, rule::Rule},
+    task::lease::Lease,
+};
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
+
+/// Both namespaces.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The instance.
+    pub instance: InstanceSnapshot,
+    /// The task.
+    pub task: TaskSnapshot,
+    /// Leases that are taken by links that need not be among the instance's here.
+    pub taken: BTreeSet<Lease>,
+}
+
+/// The instance's namespace, and what else decides.
+#[derive(Clone, Debug)]
+pub struct InstanceSnapshot {
+    /// Its links. Of those that belong to a bridge or a bond perhaps only the task's own.
+    pub links: Vec<Link>,
+    /// The indices of those that carry its best default routes.
+    pub uplinks: Vec<u32>,
+    /// Its policy routing rules.
+    pub policy_rules: Vec<Rule>,
+    /// The addresses of its links, by index: those of the bridge, and the others only where a rule
+    /// could be about one of them.
+    pub addresses: Vec<(u32, IpNetwork)>,
+    /// Whether its nftables rules are there.
+    pub has_nftables: bool,
+    /// Whether the kernel has IPv6.
+    pub has_ipv6: bool,
+}
+
+/// The task's namespace.
+#[derive(Clone, Debug)]
+pub struct TaskSnapshot {
+    /// Its links.
+    pub links: Vec<Link>,
+    /// Their addresses, by index.
+    pub addresses: Vec<(u32, IpNetwork)>,
+}
+
+impl InstanceSnapshot {
+    /// A link by name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// Whether a link has an address. None has where there is no such link.
+    ///
+    /// # Errors
+    /// It has the address with another prefix.
+    pub fn has_address(&self, link: &InterfaceName, address: IpNetwork) -> Result<bool> {
+        has_address(self.link(link.as_str()), &self.addresses, address)
+    }
+}
+
+impl TaskSnapshot {
+    /// A link by name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// Whether a link has an address. None has where there is no such link.
+    ///
+    /// # Errors
+    /// It has the address with another prefix.
+    pub fn has_address(&self, link: &InterfaceName, address: IpNetwork) -> Result<bool> {
+        has_address(self.link(link.as_str()), &self.addresses, address)
+    }
+}
+
+fn has_address(
+    link: Option<&Link>,
+    addresses: &[(u32, IpNetwork)],
+    address: IpNetwork,
+) -> Result<bool> {
+    let Some(link) = link else {
+        return Ok(false);
+    };
+    let mut own = addresses.iter().filter(|(of, _)| *of == link.index);
+    match own.find(|(_, other)| other.ip() == address.ip()) {
+        None => Ok(false),
+        Some((_, other)) if *other == address => Ok(true),
+        Some((_, other)) => refuse(format!("{} has it as {other}", link.name)),
+    }
+}

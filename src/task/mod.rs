@@ -1,0 +1,69 @@
+//! One task as data: the network that it wants, its lease, its label, and its branch.
+
+pub mod branch;
+pub mod hash;
+pub mod label;
+pub mod lease;
+
+use crate::{
+    net::{mac::Mac, name::InterfaceName},
+    task::branch::Branch,
+};
+use ipnetwork::IpNetwork;
+use std::net::IpAddr;
+
+/// What the interface to the credentials is called inside every task.
+pub const CREDENTIAL_INTERFACE: &str = "ecs-eth0";
+
+/// The least MTU that IPv6 works with, in bytes (RFC 8200, section 5).
+pub const MIN_MTU_V6: u32 = 1280;
+
+/// The network that one task wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Which ENI.
+    pub mac: Mac,
+    /// Where it is, if it is a branch.
+    pub branch: Option<Branch>,
+    /// Its addresses with the prefixes of their subnets; the first of a family is primary.
+    pub addresses: Vec<IpNetwork>,
+    /// Where its default routes lead.
+    pub gateways: Vec<Gateway>,
+    /// What it is called inside.
+    pub interface: InterfaceName,
+    /// Its MTU inside in bytes, where not the device's own.
+    pub mtu: Option<u32>,
+    /// Whether the instance metadata service is out of reach.
+    pub block_metadata: bool,
+    /// Whether it is moved in and left down and unconfigured.
+    pub stay_down: bool,
+}
+
+/// Where one family's default route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// The gateway's address.
+    pub address: IpAddr,
+    /// Whether no prefix tells the kernel that the gateway is on the link, so that we must.
+    pub on_link: bool,
+}
+
+impl Task {
+    /// Whether any address is an IPv6 one.
+    #[must_use]
+    pub fn has_ipv6(&self) -> bool {
+        self.addresses.iter().any(IpNetwork::is_ipv6)
+    }
+
+    /// Whether IPv6 routers announce themselves: there are addresses, but no gateway.
+    #[must_use]
+    pub fn wants_router_advertisements(&self) -> bool {
+        self.has_ipv6() && !self.gateways.iter().any(|gateway| gateway.address.is_ipv6())
+    }
+}
+
+/// [`CREDENTIAL_INTERFACE`] as a name.
+#[must_use]
+pub fn credential_name() -> InterfaceName {
+    InterfaceName::known(CREDENTIAL_INTERFACE.to_owned())
+}

@@ -1,0 +1,46 @@
+//! What the tests, the fuzzers and the generators outside of this crate use of its inside.
+
+pub use crate::{
+    apply::transact,
+    error::{Error, Result},
+    input::{
+        annotations::{PREFIX, task_of},
+        config::{Config, Eni, credentials::CredentialNetwork, host::Host},
+        container::{Annotations, Container},
+        request::Request,
+    },
+    kernel::{
+        netns::Netns,
+        sides::{Sides, Space},
+    },
+    net::{
+        link::Link, mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side,
+        vlan::VlanId,
+    },
+    nft::ruleset::Ruleset,
+    plan::{Plan, plan, step::Step},
+    process::{limits::Limits, timings::Timings},
+    snapshot::{
+        look::snapshot,
+        view::{InstanceSnapshot, Snapshot, TaskSnapshot},
+    },
+    task::{
+        CREDENTIAL_INTERFACE, Gateway, Task,
+        branch::Branch,
+        label::{Label, short_id},
+        lease::Lease,
+    },
+};
+
+/// A link of hardware with the MTU of an ENI, switched off.
+#[must_use]
+pub fn link(index: u32, name: &str) -> Link {
+    Link {
+        index,
+        name: name.to_owned(),
+        mtu: 9001,
+        mtu_range: (68, 9216),
+        ethernet: true,
+        ..Link::default()
+    }
+}
