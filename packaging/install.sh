@@ -36,8 +36,9 @@ put 644 /usr/share/fish/vendor_completions.d "$generated/oci-awsvpc-hook.fish"
 install -D -m 644 "$generated/oci-awsvpc-hook.bash" \
     "$root/usr/share/bash-completion/completions/oci-awsvpc-hook"
 
-put 644 $doc README.md docs/*.md "$generated/sbom.cdx.json" \
-    "$generated/third-party-licences.txt"
+# In folders as here, so that the links between the pages work there, too.
+put 644 $doc README.md "$generated/sbom.cdx.json" "$generated/third-party-licences.txt"
+put 644 $doc/docs docs/*
+put 644 $doc/packaging/integration packaging/integration/*
+put 644 $doc/packaging/engines packaging/engines/*
 install -m 644 CHANGELOG.md "$root$doc/changelog"
-put 644 $doc/integration packaging/integration/*
-put 644 $doc/engines packaging/engines/*

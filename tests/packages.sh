@@ -49,6 +49,8 @@ done
 claim "the SBOM names what the binary is made of, and nothing of the tests" sh -c "
     grep -q 'pkg:cargo/rtnetlink@' '$folder/generated/sbom.cdx.json' &&
     ! grep -q 'pkg:cargo/proptest@' '$folder/generated/sbom.cdx.json'"
+claim "links between the installed pages lead somewhere" \
+    env PAGES="$folder/deb/root/usr/share/doc/oci-awsvpc-hook" cargo test --quiet --locked --test documents
 claim "the licences of others are there" grep -q '^rtnetlink ' "$folder/generated/third-party-licences.txt"
 for binary in usr/libexec/oci/hooks.d/oci-awsvpc-hook usr/bin/oci-awsvpc-runtime; do
     claim "/$binary is static" sh -c "! readelf -l '$folder/deb/root/$binary' | grep -q INTERP"

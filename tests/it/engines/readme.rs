@@ -1,4 +1,5 @@
-//! The commands of the README, as they stand there, and the samples in `packaging/engines`.
+//! The commands of the README and of `docs/engines.md`, as they stand there, and the samples in
+//! `packaging/engines`.
 
 use super::{containerd, docker};
 use crate::fixtures::{ENI_MAC, Machine, annotations, eventually};
@@ -6,11 +7,12 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 const README: &str = include_str!("../../../README.md");
+const ENGINES: &str = include_str!("../../../docs/engines.md");
 
-/// The blocks of one language in a section of the README.
-fn blocks(section: &str, language: &str) -> Vec<&'static str> {
-    let begin = README.find(&format!("\n{section}\n")).expect("the section is there");
-    let rest = &README[begin + 1 + section.len()..];
+/// The blocks of one language in a section of a page.
+fn blocks(page: &'static str, section: &str, language: &str) -> Vec<&'static str> {
+    let begin = page.find(&format!("\n{section}\n")).expect("the section is there");
+    let rest = &page[begin + 1 + section.len()..];
     let section = &rest[..rest.find("\n##").expect("it is not the last one")];
     let fence = format!("\n```{language}\n");
     section
@@ -18,6 +20,11 @@ fn blocks(section: &str, language: &str) -> Vec<&'static str> {
         .skip(1)
         .map(|block| block.split_once("\n```").expect("it ends").0)
         .collect()
+}
+
+/// The commands of the README: what sets `$task`, and what uses it.
+fn readme() -> [&'static str; 2] {
+    blocks(README, "## A task under podman", "sh").try_into().expect("two blocks")
 }
 
 /// Runs commands one after the other; each of them must succeed.
@@ -34,7 +41,7 @@ fn run(machine: &Machine, commands: &[&str]) {
 fn the_commands_for_podman() {
     let machine = Machine::new();
     machine.run("tar -C /run/rootfs -c . | podman import - busybox");
-    run(&machine, &[blocks("## Engines", "sh")[0], blocks("### podman", "sh")[0]]);
+    run(&machine, &readme());
 }
 
 #[test]
@@ -49,7 +56,7 @@ fn the_commands_for_runc() {
     spec["root"]["path"] = json!("/run/rootfs");
     spec["annotations"] = annotations();
     machine.write("/run/pause/config.json", &spec.to_string());
-    run(&machine, &[blocks("### runc and crun", "sh")[0]]);
+    run(&machine, &[blocks(ENGINES, "## runc and crun", "sh")[0]]);
     // And the hooks that it would have been given by hand.
     let given: Value = machine.read("/run/pause/config.json").parse().expect("JSON");
     let by_hand: Value = sample("hooks.json").parse().expect("JSON");
@@ -61,7 +68,7 @@ fn the_commands_for_runc() {
 fn the_commands_for_containerd() {
     let machine = Machine::new();
     let _daemon = containerd::start(&machine);
-    run(&machine, &[blocks("## Engines", "sh")[0], blocks("### containerd", "sh")[0]]);
+    run(&machine, &[readme()[0], blocks(ENGINES, "## containerd", "sh")[0]]);
 }
 
 #[test]
@@ -69,8 +76,8 @@ fn the_commands_for_containerd() {
 fn the_commands_for_docker() {
     let machine = Machine::new();
     let _daemon = docker::start(&machine);
-    let docker = blocks("### Docker", "sh");
-    let mut commands = vec![blocks("## Engines", "sh")[0], docker[0]];
+    let docker = blocks(ENGINES, "## Docker", "sh");
+    let mut commands = vec![readme()[0], docker[0]];
     if !docker::annotates(&machine) {
         let config = "runtime.annotations-from-environment = true\n";
         machine.write("/etc/oci-awsvpc-hook/config.toml", config);
@@ -80,8 +87,8 @@ fn the_commands_for_docker() {
 }
 
 #[test]
-fn the_readme_shows_the_sample_for_docker() {
-    let [shown] = blocks("### Docker", "json")[..] else { panic!("one block of JSON") };
+fn the_page_shows_the_sample_for_docker() {
+    let [shown] = blocks(ENGINES, "## Docker", "json")[..] else { panic!("one block of JSON") };
     let [shown, shipped] =
         [shown, &sample("daemon.json")].map(|text| text.parse::<Value>().expect("JSON"));
     assert_eq!(shown, shipped);
