@@ -88,7 +88,7 @@ check: deny ## formatting, lints, documentation, dependencies
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
 unit: ## the pure modules: examples, properties, and the fuzzers' corpus; links between the documents
-	cargo test --locked --lib --test properties --test corpus --test hooks_d --test documents
+	cargo test --locked --lib --test properties --test corpus --test hooks_d --test wings --test documents
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.

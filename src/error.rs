@@ -4,10 +4,8 @@
 //! [`source`](StdError::source), never in its text; [`Error::line`] joins the chain once, for the
 //! one line that the runtime shows to the user.
 
-use std::error::Error as StdError;
-
-/// Anything an [`Error`] can carry as its cause.
-pub type Cause = Box<dyn StdError + Send + Sync>;
+use nix::errno::Errno;
+use std::{error::Error as StdError, fmt};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,14 +16,22 @@ const MAX_LINE: usize = 1000;
 /// Why the hook did not do what it was asked to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request, the host or the configuration does not allow it. Nothing was touched.
+    /// The request, the host or the configuration does not allow it.
     #[error("{0}")]
     Refused(String),
+
+    /// The kernel refused a request.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
 
     /// Between our look and our try, the kernel changed: another hook was faster, or an ENI was
     /// detached. A new look leads to a new plan.
     #[error("{0}")]
     Overtaken(String),
+
+    /// Something did not come in time, or SIGTERM came first.
+    #[error("{0}")]
+    GaveUp(String),
 
     /// Something failed, and then something that had been done could not be undone.
     #[error("{error}; and this could not be undone: {left}", error = error.line())]
@@ -36,14 +42,116 @@ pub enum Error {
         left: String,
     },
 
+    /// A library says why: a file cannot be read, or a text not be parsed.
+    #[error(transparent)]
+    Library(Box<dyn StdError + Send + Sync>),
+
     /// Something failed on the way.
     #[error("{doing}")]
     Failed {
         /// What we were doing, to what: `moving 02:… (eth1) into the namespace of pid 4711`.
         doing: String,
         /// Why it failed.
-        source: Cause,
+        source: Box<Error>,
     },
+}
+
+/// A refusal of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelError {
+    /// Which error.
+    pub errno: Errno,
+    /// What the kernel says about it beyond that, in its own words.
+    pub sentence: Option<String>,
+}
+
+impl KernelError {
+    /// Whether there is no such link: by index ENODEV, by name the same.
+    #[must_use]
+    pub fn is_no_device(&self) -> bool {
+        self.errno == Errno::ENODEV
+    }
+
+    /// Whether it exists already.
+    #[must_use]
+    pub fn is_exists(&self) -> bool {
+        self.errno == Errno::EEXIST
+    }
+
+    /// Whether what should go away is not there: ENODEV for links, EADDRNOTAVAIL for addresses,
+    /// ESRCH for routes, ENOENT for neighbours.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        use Errno::{EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH};
+        [EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH].contains(&self.errno)
+    }
+
+    /// Whether we may not.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.errno, Errno::EPERM | Errno::EACCES)
+    }
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.errno.desc().to_lowercase())?;
+        if let Some(sentence) = &self.sentence {
+            write!(f, " (the kernel says: {sentence})")?;
+        }
+        if self.is_denied() {
+            f.write_str(
+                "; the hook needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE: does it run as root?",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for KernelError {}
+
+impl From<std::io::Error> for KernelError {
+    fn from(error: std::io::Error) -> Self {
+        Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)).into()
+    }
+}
+
+impl From<Errno> for KernelError {
+    fn from(errno: Errno) -> Self {
+        Self { errno, sentence: None }
+    }
+}
+
+/// Errors of libraries, none of which anybody here needs to tell apart.
+macro_rules! libraries {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Library(error.into())
+            }
+        }
+    )*};
+}
+
+libraries!(
+    std::ffi::NulError,
+    std::str::Utf8Error,
+    serde_json::Error,
+    caps::errors::CapsError,
+    String,
+    &str
+);
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Library(error.into())
+    }
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Self {
+        Self::Kernel(errno.into())
+    }
 }
 
 impl Error {
@@ -52,9 +160,7 @@ impl Error {
     pub fn is_overtaken(&self) -> bool {
         match self {
             Self::Overtaken(_) => true,
-            Self::Failed { source, .. } => {
-                source.downcast_ref::<Self>().is_some_and(Self::is_overtaken)
-            }
+            Self::Failed { source, .. } => source.is_overtaken(),
             _ => false,
         }
     }
@@ -84,6 +190,14 @@ pub fn refuse<T>(why: impl Into<String>) -> Result<T> {
     Err(Error::Refused(why.into()))
 }
 
+/// Shorthand for [`Error::GaveUp`].
+///
+/// # Errors
+/// Always.
+pub fn give_up<T>(why: impl Into<String>) -> Result<T> {
+    Err(Error::GaveUp(why.into()))
+}
+
 /// Adds to a failure what we were doing when it happened.
 pub trait Doing<T> {
     /// Wraps the error, if there is one, in [`Error::Failed`].
@@ -93,9 +207,9 @@ pub trait Doing<T> {
     fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
 }
 
-impl<T, E: Into<Cause>> Doing<T> for Result<T, E> {
+impl<T, E: Into<Error>> Doing<T> for Result<T, E> {
     fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|error| Error::Failed { doing: what().into(), source: error.into() })
+        self.map_err(|error| Error::Failed { doing: what().into(), source: Box::new(error.into()) })
     }
 }
 
@@ -113,5 +227,18 @@ mod tests {
             line.starts_with("open the namespace of pid 4711: open /proc/4711/ns/net: No such"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_refusal_reads_as_a_sentence() {
+        let error = KernelError { errno: Errno::EEXIST, sentence: None };
+        assert_eq!(error.to_string(), "file exists");
+    }
+
+    #[test]
+    fn what_is_overtaken_stays_so_whatever_is_said_about_it() {
+        let error = |error: Error| Err::<(), _>(error).doing(|| "a").doing(|| "b");
+        assert!(error(Error::Overtaken("c".to_owned())).expect_err("failed").is_overtaken());
+        assert!(!error(Error::Refused("c".to_owned())).expect_err("failed").is_overtaken());
     }
 }

@@ -3,10 +3,9 @@
 use crate::{
     apply::{
         attempt::Attempt,
-        outcome::{Applied, Outcome, ensured, gone},
+        outcome::{Applied, ensured, gone},
     },
-    error::refuse,
-    kernel::error::KernelError,
+    error::{KernelError, Result, refuse},
     net::{mac::Mac, name::InterfaceName, route::Route, side::Side},
 };
 use ipnetwork::IpNetwork;
@@ -18,7 +17,7 @@ pub async fn ensure_address(
     link: &InterfaceName,
     address: IpNetwork,
     subnet_route: bool,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let netlink = attempt.netlink(side)?;
     let index = attempt.index(side, link).await?;
     ensured(netlink.add_address(index, address, subnet_route).await)
@@ -29,28 +28,28 @@ pub async fn delete_address(
     side: Side,
     link: &InterfaceName,
     address: IpNetwork,
-) -> Outcome<()> {
+) -> Result<()> {
     let netlink = attempt.netlink(side)?;
     gone(netlink.delete_address(attempt.index(side, link).await?, address).await)
 }
 
-pub async fn ensure_route(attempt: &Attempt<'_>, route: &Route) -> Outcome<Applied> {
+pub async fn ensure_route(attempt: &Attempt<'_>, route: &Route) -> Result<Applied> {
     let index = index_of(attempt, route).await?;
     let added = attempt.task()?.add_route(route, index).await;
     if added.as_ref().is_err_and(KernelError::is_exists)
         && !attempt.task()?.has_route(route, index).await?
     {
-        return refuse("another route to the same destination is there").map_err(Into::into);
+        return refuse("another route to the same destination is there");
     }
     ensured(added)
 }
 
-pub async fn delete_route(attempt: &Attempt<'_>, route: &Route) -> Outcome<()> {
+pub async fn delete_route(attempt: &Attempt<'_>, route: &Route) -> Result<()> {
     let index = index_of(attempt, route).await?;
     gone(attempt.task()?.delete_route(route, index).await)
 }
 
-async fn index_of(attempt: &Attempt<'_>, route: &Route) -> Outcome<Option<u32>> {
+async fn index_of(attempt: &Attempt<'_>, route: &Route) -> Result<Option<u32>> {
     Ok(match route {
         Route::Link { link, .. } | Route::Via { link, .. } => {
             Some(attempt.index(Side::Task, link).await?)
@@ -67,7 +66,7 @@ pub async fn ensure_neighbour(
     link: &InterfaceName,
     address: IpAddr,
     mac: Mac,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let netlink = attempt.netlink(side)?;
     let index = attempt.index(side, link).await?;
     let added = netlink.add_neighbour(index, address, mac, false).await;
@@ -82,7 +81,7 @@ pub async fn delete_neighbour(
     side: Side,
     link: &InterfaceName,
     address: IpAddr,
-) -> Outcome<()> {
+) -> Result<()> {
     let netlink = attempt.netlink(side)?;
     gone(netlink.delete_neighbour(attempt.index(side, link).await?, address).await)
 }

@@ -1,7 +1,7 @@
 //! One attempt at a list of steps: where, until when, and what was learned on the way.
 
 use crate::{
-    apply::outcome::{Applied, Outcome, outcome_of},
+    apply::outcome::{Applied, outcome_of},
     error::Result,
     kernel::{link::LinkChange, sides::Sides, socket::Netlink},
     net::{name::InterfaceName, side::Side},
@@ -42,7 +42,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The index of a link, which is asked for once.
-    pub async fn index(&self, side: Side, link: &InterfaceName) -> Outcome<u32> {
+    pub async fn index(&self, side: Side, link: &InterfaceName) -> Result<u32> {
         let key = (side, link.clone());
         if let Some(index) = self.indices.borrow().get(&key) {
             return Ok(*index);
@@ -58,7 +58,7 @@ impl<'a> Attempt<'a> {
         side: Side,
         link: &InterfaceName,
         change: &LinkChange,
-    ) -> Outcome<Applied> {
+    ) -> Result<Applied> {
         let index = self.index(side, link).await?;
         outcome_of(self.netlink(side)?.set_link(index, change).await)
     }

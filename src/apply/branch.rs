@@ -3,11 +3,11 @@
 use crate::{
     apply::{
         attempt::Attempt,
-        outcome::{Applied, Outcome, gone, outcome_of},
+        outcome::{Applied, gone, outcome_of},
     },
-    error::Error,
+    error::{Error, KernelError, Result},
     kernel::{
-        error::{Answer, KernelError},
+        error::Answer,
         link::{LinkChange, Vlan},
         socket::Netlink,
     },
@@ -24,26 +24,25 @@ pub async fn create_branch(
     branch: Branch,
     link: &Vlan<'_>,
     name: &InterfaceName,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     match add_branch(attempt.instance(), attempt.task()?, link, name).await {
         Err(error) if error.is_no_device() => {
-            Err(Error::Overtaken("the trunk has left the instance".to_owned()).into())
+            Err(Error::Overtaken("the trunk has left the instance".to_owned()))
         }
         Err(error) if error.errno == Errno::EOPNOTSUPP => {
-            Err(Error::Refused("this kernel has no VLANs (module 8021q)".to_owned()).into())
+            Err(Error::Refused("this kernel has no VLANs (module 8021q)".to_owned()))
         }
         Err(error) if error.is_exists() => {
             let own = attempt.sides.task()?.netns.inode();
             let is_it = |label: &Label| label.branch == Some(branch);
             let links = attempt.instance().links().await?;
             Err(if others_ports(&links, own).any(|(_, label)| is_it(&label)) {
-                Error::Overtaken(format!("another task took {branch}")).into()
+                Error::Overtaken(format!("another task took {branch}"))
             } else {
                 Error::Refused(
                     "a link in a namespace that this hook does not know of has that VLAN"
                         .to_owned(),
                 )
-                .into()
             })
         }
         added => outcome_of(added),
@@ -82,12 +81,12 @@ async fn add_branch(
 
 /// The link of this VLAN in the task.
 async fn branch_inside(task: &Netlink, vlan: &Vlan<'_>) -> Answer<Option<Link>> {
-    let is_it = |link: &Link| link.vlan == Some(vlan.vlan) && link.peer == Some(vlan.trunk);
+    let is_it = |link: &Link| link.vlan == Some(vlan.id) && link.peer == Some(vlan.trunk);
     Ok(task.links().await?.into_iter().find(is_it))
 }
 
 /// Deletes it, if it is there.
-pub async fn delete_branch(attempt: &Attempt<'_>, inside: &InterfaceName) -> Outcome<()> {
+pub async fn delete_branch(attempt: &Attempt<'_>, inside: &InterfaceName) -> Result<()> {
     match attempt.task()?.link(inside).await? {
         Some(link) => gone(attempt.task()?.delete_link(link.index).await),
         None => Ok(()),

@@ -3,7 +3,7 @@
 use crate::{
     apply::{
         attempt::Attempt,
-        outcome::{Applied, Outcome, outcome_of},
+        outcome::{Applied, outcome_of},
     },
     eni::{self, restore::restore},
     error::{Doing, Error, Result},
@@ -20,11 +20,11 @@ pub async fn move_in(
     was_up: bool,
     inside: &InterfaceName,
     mtu: Option<u32>,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let (instance, task) = (attempt.instance(), &attempt.sides.task()?.netns);
     match eni::move_in(instance, index, task, label, inside, mtu).await {
         Err(error) if error.is_no_device() => {
-            Err(Error::Overtaken("it has left the instance".to_owned()).into())
+            Err(Error::Overtaken("it has left the instance".to_owned()))
         }
         moved => {
             if moved.is_err() {

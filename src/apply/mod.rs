@@ -36,7 +36,7 @@ pub async fn transact(
     for step in steps {
         let outcome = match limits.check() {
             Ok(()) => apply(&attempt, step).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         let took = timings.lap(step.part()).as_secs_f64() * 1e3;
         match outcome.doing(|| step.to_string()) {

@@ -1,10 +1,7 @@
 //! Options of interfaces (sysctl).
 
 use crate::{
-    apply::{
-        attempt::Attempt,
-        outcome::{Applied, Outcome},
-    },
+    apply::{attempt::Attempt, outcome::Applied},
     error::{Doing, Result},
     net::{name::InterfaceName, side::Side},
 };
@@ -18,7 +15,7 @@ pub fn ensure_option(
     link: &InterfaceName,
     option: &str,
     value: &str,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let path = format!("/proc/sys/net/{family}/conf/{link}/{option}");
     let ensure = || -> Result<Applied> {
         if fs::read_to_string(&path).doing(|| format!("reading {path}"))?.trim() == value {

@@ -1,6 +1,6 @@
 //! What applying a step did.
 
-use crate::{error::Cause, kernel::error::Answer};
+use crate::{error::Result, kernel::error::Answer};
 
 /// What applying a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,16 +11,13 @@ pub enum Applied {
     Already,
 }
 
-/// The result of something that the kernel refused, or that we did.
-pub type Outcome<T> = Result<T, Cause>;
-
 /// The outcome of a request that always makes a change.
-pub fn outcome_of(answer: Answer<()>) -> Outcome<Applied> {
-    answer.map(|()| Applied::Changed).map_err(Cause::from)
+pub fn outcome_of(answer: Answer<()>) -> Result<Applied> {
+    answer.map(|()| Applied::Changed).map_err(Into::into)
 }
 
 /// The outcome of a request for something that may be so already.
-pub fn ensured(answer: Answer<()>) -> Outcome<Applied> {
+pub fn ensured(answer: Answer<()>) -> Result<Applied> {
     match answer {
         Err(error) if error.is_exists() => Ok(Applied::Already),
         answer => outcome_of(answer),
@@ -28,7 +25,7 @@ pub fn ensured(answer: Answer<()>) -> Outcome<Applied> {
 }
 
 /// The outcome of the removal of something that may be gone already.
-pub fn gone(answer: Answer<()>) -> Outcome<()> {
+pub fn gone(answer: Answer<()>) -> Result<()> {
     match answer {
         Err(error) if !error.is_absent() => Err(error.into()),
         _ => Ok(()),

@@ -3,13 +3,10 @@
 use crate::{
     apply::{
         attempt::Attempt,
-        outcome::{Applied, Outcome, ensured, gone, outcome_of},
+        outcome::{Applied, ensured, gone, outcome_of},
     },
-    error::{Error, refuse},
-    kernel::{
-        error::KernelError,
-        link::{PortFlags, Veth},
-    },
+    error::{Error, KernelError, Result, refuse},
+    kernel::link::{PortFlags, Veth},
     net::{mac::Mac, name::InterfaceName, side::Side},
     task::{label::Label, lease::Lease},
 };
@@ -21,12 +18,12 @@ pub async fn ensure_bridge(
     name: &InterfaceName,
     mac: Mac,
     mtu: u32,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let added = attempt.instance().add_bridge(name, mac, mtu).await;
     if added.as_ref().is_err_and(KernelError::is_exists) {
         let link = attempt.instance().link(name).await?;
         if link.is_none_or(|link| link.kind.as_deref() != Some("bridge")) {
-            return refuse(format!("{name} is there, but not a bridge")).map_err(Into::into);
+            return refuse(format!("{name} is there, but not a bridge"));
         }
     }
     ensured(added)
@@ -39,24 +36,24 @@ pub async fn create_veth(
     bridge: &InterfaceName,
     inside: &InterfaceName,
     mtu: u32,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let (name, netns) = (&lease.link_name(), &attempt.sides.task()?.netns);
     let bridge = attempt.index(Side::Instance, bridge).await?;
     let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
     match attempt.instance().add_veth(&veth).await {
         Err(error) if error.is_exists() && attempt.instance().link(name).await?.is_some() => {
-            Err(Error::Overtaken(format!("another task took {lease}")).into())
+            Err(Error::Overtaken(format!("another task took {lease}")))
         }
         // BR_MAX_PORTS, net/bridge/br_private.h.
         Err(error) if error.errno == Errno::EXFULL => {
-            Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned()).into())
+            Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned()))
         }
         added => outcome_of(added),
     }
 }
 
 /// Deletes the port, and so both ends of the veth.
-pub async fn delete_veth(attempt: &Attempt<'_>, lease: Lease) -> Outcome<()> {
+pub async fn delete_veth(attempt: &Attempt<'_>, lease: Lease) -> Result<()> {
     match attempt.instance().link(&lease.link_name()).await? {
         Some(port) => gone(attempt.instance().delete_link(port.index).await),
         None => Ok(()),
@@ -69,7 +66,7 @@ pub async fn configure_port(
     lease: Lease,
     label: &Label,
     isolated: bool,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let index = attempt.index(Side::Instance, &lease.link_name()).await?;
     let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
     attempt.instance().configure_port(index, &label.to_string(), flags).await?;
@@ -86,7 +83,7 @@ pub async fn configure_port(
 }
 
 /// Binds the task's MAC address to the port.
-pub async fn ensure_fdb_entry(attempt: &Attempt<'_>, lease: Lease) -> Outcome<Applied> {
+pub async fn ensure_fdb_entry(attempt: &Attempt<'_>, lease: Lease) -> Result<Applied> {
     let index = attempt.index(Side::Instance, &lease.link_name()).await?;
     let added = attempt.instance().add_fdb_entry(index, lease.mac(), false).await;
     if added.as_ref().is_err_and(KernelError::is_exists) {

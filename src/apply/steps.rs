@@ -5,9 +5,10 @@ use crate::{
         address,
         attempt::Attempt,
         branch, eni, option,
-        outcome::{Applied, Outcome, ensured, outcome_of},
+        outcome::{Applied, ensured, outcome_of},
         port, wait,
     },
+    error::Result,
     kernel::link::{LinkChange, Vlan},
     net::side::Side,
     nft,
@@ -16,7 +17,7 @@ use crate::{
 
 /// Ensures one step: what is so already is fine, the same thing in another form is an error,
 /// and a step that fails has changed nothing.
-pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Outcome<Applied> {
+pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
     let instance = attempt.instance();
     match step {
         Step::InstallNftables { ruleset } => {
@@ -49,8 +50,8 @@ pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Outcome<Applied> {
             deleted => outcome_of(deleted),
         },
         Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
-            let (trunk, netns, vlan) = (*trunk, &attempt.sides.task()?.netns, branch.vlan);
-            let link = Vlan { trunk, vlan, netns, mac: *mac, mtu: *mtu };
+            let (trunk, netns, id) = (*trunk, &attempt.sides.task()?.netns, branch.vlan);
+            let link = Vlan { trunk, id, netns, mac: *mac, mtu: *mtu };
             branch::create_branch(attempt, *branch, &link, inside).await
         }
         Step::SetLabel { link, label } => {
@@ -73,7 +74,7 @@ pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Outcome<Applied> {
 }
 
 /// Undoes one step that [`apply`] said it changed. What is gone already is fine.
-pub async fn revert(attempt: &Attempt<'_>, step: &Step) -> Outcome<()> {
+pub async fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
     match step {
         Step::CreateVeth { lease, .. } => port::delete_veth(attempt, *lease).await,
         Step::DeletePolicyRule { rule } => {

@@ -1,11 +1,8 @@
 //! Waiting until frames flow.
 
 use crate::{
-    apply::{
-        attempt::Attempt,
-        outcome::{Applied, Outcome},
-    },
-    error::{Error, refuse},
+    apply::{attempt::Attempt, outcome::Applied},
+    error::{Error, Result, give_up},
     kernel::{monitor::Monitor, sides::Space},
     net::{name::InterfaceName, side::Side},
 };
@@ -16,9 +13,9 @@ pub async fn await_running(
     attempt: &Attempt<'_>,
     side: Side,
     name: &InterfaceName,
-) -> Outcome<Applied> {
+) -> Result<Applied> {
     let Space { netlink, netns } = attempt.sides.of(side)?;
-    let running = async || -> Outcome<bool> {
+    let running = async || -> Result<bool> {
         let link = netlink.link(name).await?;
         Ok(link.ok_or_else(|| Error::Refused("it is gone".to_owned()))?.running)
     };
@@ -29,11 +26,10 @@ pub async fn await_running(
     let until = Instant::now() + attempt.limits.link_up_timeout;
     while !running().await? {
         if !attempt.limits.wait_for_event(monitor.event(), until).await? {
-            return refuse(format!(
+            return give_up(format!(
                 "it has no carrier after {:.0?} (link-up-timeout-seconds in config.toml)",
                 attempt.limits.link_up_timeout
-            ))
-            .map_err(Into::into);
+            ));
         }
     }
     Ok(Applied::Already)

@@ -7,7 +7,7 @@
 
 use crate::{
     eni::{self, homecoming::Instance},
-    error::{Doing, Result, refuse},
+    error::{Doing, Result, give_up},
     input::{
         config::{Config, credentials::CredentialNetwork},
         container::Container,
@@ -207,7 +207,7 @@ impl Teardown<'_> {
                 return Ok(());
             }
             if !self.limits.wait_for_event(monitor.event(), until).await? {
-                return refuse(format!(
+                return give_up(format!(
                     "ENI {} did not come home: its namespace (inode {}) has no process and no \
                      mount, but something keeps it open",
                     label.eni, label.netns

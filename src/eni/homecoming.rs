@@ -2,9 +2,9 @@
 
 use crate::{
     eni::restore::restore,
-    error::{Doing, Result},
+    error::{Doing, KernelError, Result},
     input::config::credentials::CredentialNetwork,
-    kernel::{error::KernelError, sides::Space},
+    kernel::sides::Space,
     net::link::Link,
     task::label::Label,
 };
@@ -21,9 +21,6 @@ pub struct Instance<'a> {
 
 impl<'a> Instance<'a> {
     /// Opens it.
-    ///
-    /// # Errors
-    /// The kernel does not give us a socket.
     pub fn open(credentials: &'a CredentialNetwork) -> Result<Self> {
         Ok(Self { space: Space::here()?, credentials })
     }
@@ -40,9 +37,6 @@ impl<'a> Instance<'a> {
 
     /// Makes an ENI that is at home what it was, and deletes what is left of a branch. Says what came
     /// of it.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn restore(&self, link: Option<&Link>, label: &Label) -> Result<String> {
         if let Some(branch) = label.branch {
             if let Some(link) = link {
@@ -67,9 +61,6 @@ impl<'a> Instance<'a> {
     /// Deletes the bridge's neighbour entries whose tasks are gone; gives their number. A veth is
     /// there before its entry, so an entry seen now whose veth is not there afterwards is nobody's;
     /// if another task takes its lease in this very moment, that one gets the entry back.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn forget_neighbours(&self) -> Result<usize> {
         match self.try_forget_neighbours().await {
             Err(error) if error.is_no_device() => Ok(0), // no bridge yet

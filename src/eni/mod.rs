@@ -33,9 +33,6 @@ pub async fn move_in(
 
 /// Takes the ENI out of the task's namespace. It moves to the instance, under its own name if that is
 /// free, else under any; a branch is deleted. False: it is not in the namespace.
-///
-/// # Errors
-/// The kernel's.
 pub async fn take_out(task: &Netlink, instance: &Netns, label: &Label) -> Result<bool> {
     let inside = async || {
         let links = task.links().await.doing(|| "listing the task's links")?;

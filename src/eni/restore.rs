@@ -1,12 +1,8 @@
 //! Makes an ENI on the instance what it was before.
 
 use crate::{
-    error::{Doing, Result},
-    kernel::{
-        error::{Answer, KernelError},
-        link::LinkChange,
-        socket::Netlink,
-    },
+    error::{Doing, KernelError, Result},
+    kernel::{error::Answer, link::LinkChange, socket::Netlink},
     net::{link::Link, name::InterfaceName},
     snapshot::ownership::strays,
     task::label::Label,
@@ -22,9 +18,6 @@ const DOWN: LinkChange =
 
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
 /// address, no label, and switched on only if `up`. Gives its name, or `None` if it has left.
-///
-/// # Errors
-/// The kernel's.
 pub async fn restore(
     instance: &Netlink,
     link: &Link,

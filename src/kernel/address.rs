@@ -48,9 +48,6 @@ impl Netlink {
 
     /// The addresses of a link, each with its index, but for the IPv6 link-local ones, which the
     /// kernel makes itself.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn addresses(&self, index: u32) -> Answer<Vec<(u32, IpNetwork)>> {
         let mut request = AddressMessage::default();
         request.header.index = index;
@@ -59,9 +56,6 @@ impl Netlink {
     }
 
     /// The same of all links.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn all_addresses(&self) -> Answer<Vec<(u32, IpNetwork)>> {
         self.dump_addresses(AddressMessage::default()).await
     }

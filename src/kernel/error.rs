@@ -1,65 +1,11 @@
 //! What the kernel answers when it refuses.
 
+use crate::error::KernelError;
 use nix::errno::Errno;
 use rtnetlink::packet_core::ErrorMessage;
-use std::fmt;
 
 /// The result of one request.
 pub type Answer<T> = Result<T, KernelError>;
-
-/// A refusal of the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelError {
-    /// Which error.
-    pub errno: Errno,
-    /// What the kernel says about it beyond that, in its own words.
-    pub sentence: Option<String>,
-}
-
-impl KernelError {
-    /// Whether there is no such link: by index ENODEV, by name the same.
-    #[must_use]
-    pub fn is_no_device(&self) -> bool {
-        self.errno == Errno::ENODEV
-    }
-
-    /// Whether it exists already.
-    #[must_use]
-    pub fn is_exists(&self) -> bool {
-        self.errno == Errno::EEXIST
-    }
-
-    /// Whether what should go away is not there: ENODEV for links, EADDRNOTAVAIL for addresses,
-    /// ESRCH for routes, ENOENT for neighbours.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
-        use Errno::{EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH};
-        [EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH].contains(&self.errno)
-    }
-
-    /// Whether we may not.
-    #[must_use]
-    pub fn is_denied(&self) -> bool {
-        matches!(self.errno, Errno::EPERM | Errno::EACCES)
-    }
-}
-
-impl fmt::Display for KernelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.errno.desc().to_lowercase())?;
-        if let Some(sentence) = &self.sentence {
-            write!(f, " (the kernel says: {sentence})")?;
-        }
-        if self.is_denied() {
-            f.write_str(
-                "; the hook needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE: does it run as root?",
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for KernelError {}
 
 impl From<ErrorMessage> for KernelError {
     fn from(message: ErrorMessage) -> Self {
@@ -67,18 +13,6 @@ impl From<ErrorMessage> for KernelError {
             errno: Errno::from_raw(message.raw_code().saturating_neg()),
             sentence: sentence(&message.header),
         }
-    }
-}
-
-impl From<std::io::Error> for KernelError {
-    fn from(error: std::io::Error) -> Self {
-        Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)).into()
-    }
-}
-
-impl From<Errno> for KernelError {
-    fn from(errno: Errno) -> Self {
-        Self { errno, sentence: None }
     }
 }
 
@@ -121,11 +55,5 @@ mod tests {
         {
             assert_eq!(sentence(&header), None);
         }
-    }
-
-    #[test]
-    fn a_refusal_reads_as_a_sentence() {
-        let error = KernelError { errno: Errno::EEXIST, sentence: None };
-        assert_eq!(error.to_string(), "file exists");
     }
 }

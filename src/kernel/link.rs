@@ -1,12 +1,8 @@
 //! Links: dump, create, change, move, delete.
 
 use crate::{
-    kernel::{
-        decode::decode,
-        error::{Answer, KernelError},
-        netns::Netns,
-        socket::Netlink,
-    },
+    error::KernelError,
+    kernel::{decode::decode, error::Answer, netns::Netns, socket::Netlink},
     net::{link::Link, mac::Mac, name::InterfaceName, vlan::VlanId},
 };
 use nix::errno::Errno;
@@ -58,8 +54,8 @@ pub struct Veth<'a> {
 pub struct Vlan<'a> {
     /// The trunk's index.
     pub trunk: u32,
-    /// The VLAN.
-    pub vlan: VlanId,
+    /// The VLAN's number.
+    pub id: VlanId,
     /// The link's namespace.
     pub netns: &'a Netns,
     /// Its MAC address.
@@ -88,9 +84,6 @@ const LINK_LOCAL_GROUPS: u16 = 0xfffd;
 
 impl Netlink {
     /// All links of the namespace, without their statistics.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn links(&self) -> Answer<Vec<Link>> {
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
@@ -100,9 +93,6 @@ impl Netlink {
 
     /// The same without what belongs to a bridge or a bond: without the thousand ports of a thousand
     /// tasks, each of which would take the kernel 9 us.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn free_links(&self) -> Answer<Vec<Link>> {
         /// "No master", since Linux 5.18 (`link_master_filtered`, net/core/rtnetlink.c).
         const NO_MASTER: u32 = u32::MAX;
@@ -120,17 +110,11 @@ impl Netlink {
     }
 
     /// The link of this name, if there is one.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn link(&self, name: &InterfaceName) -> Answer<Option<Link>> {
         self.get_link(LinkUnspec::new_with_name(name.as_str()).build()).await
     }
 
     /// The link with this index, if there is one.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn link_at(&self, index: u32) -> Answer<Option<Link>> {
         self.get_link(LinkUnspec::new_with_index(index).build()).await
     }
@@ -191,7 +175,7 @@ impl Netlink {
     /// The kernel's; EEXIST where the VLAN is taken, or the name, there or here (before Linux 6.15, the
     /// kernel looks for it on both sides). ENODEV where the trunk is gone.
     pub async fn add_vlan(&self, vlan: &Vlan<'_>, name: &str) -> Answer<()> {
-        let link = LinkVlan::new(name, vlan.trunk, vlan.vlan.number())
+        let link = LinkVlan::new(name, vlan.trunk, vlan.id.number())
             .address(vlan.mac.bytes().to_vec())
             .mtu(vlan.mtu)
             .setns_by_fd(vlan.netns.as_raw_fd());
@@ -201,9 +185,6 @@ impl Netlink {
 
     /// Labels a bridge port, sets its flags and switches it on, in one message, so that it never
     /// forwards a frame that it should not.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn configure_port(&self, index: u32, alias: &str, flags: PortFlags) -> Answer<()> {
         let port = LinkBridgePort::new(index).alias(alias).up();
         let port = match flags {
@@ -221,9 +202,6 @@ impl Netlink {
     }
 
     /// Changes properties of a link.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn set_link(&self, index: u32, change: &LinkChange) -> Answer<()> {
         let message = message_for(index, change).build();
         self.change(RouteNetlinkMessage::SetLink(message), 0).await
@@ -251,9 +229,6 @@ impl Netlink {
     }
 
     /// Deletes a link.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn delete_link(&self, index: u32) -> Answer<()> {
         let message = LinkUnspec::new_with_index(index).build();
         self.change(RouteNetlinkMessage::DelLink(message), 0).await

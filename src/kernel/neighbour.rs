@@ -40,9 +40,6 @@ impl Netlink {
     }
 
     /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
         let mut request = NeighbourMessage::default();
         request.attributes.push(NeighbourAttribute::IfIndex(index));

@@ -1,9 +1,6 @@
 //! Network namespaces: open, compare, enter. The only user of `setns`.
 
-use crate::{
-    error::{Doing, Result},
-    kernel::error::KernelError,
-};
+use crate::error::{Doing, KernelError, Result};
 use nix::sched::{CloneFlags, setns};
 use std::{
     collections::BTreeMap,

@@ -37,9 +37,6 @@ impl Netlink {
     }
 
     /// Whether the main table has exactly this route.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn has_route(&self, route: &Route, index: Option<u32>) -> Answer<bool> {
         let wanted = RouteKey::of(&message_of(route, index));
         let routes = self.main_table(wanted.family).await?;
@@ -47,9 +44,6 @@ impl Netlink {
     }
 
     /// The indices of the links that carry the best default route of each family.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn uplinks(&self) -> Answer<Vec<u32>> {
         let mut uplinks = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {

@@ -14,9 +14,6 @@ use std::net::IpAddr;
 
 impl Netlink {
     /// The rules of both families.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub async fn rules(&self) -> Answer<Vec<Rule>> {
         let mut rules = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {

@@ -5,11 +5,8 @@
 //! a label that is no text, and libraries drop such a message, or wait for one that they dropped.
 
 use crate::{
-    error::{Doing, Result},
-    kernel::{
-        error::{Answer, KernelError},
-        netns::Netns,
-    },
+    error::{Doing, KernelError, Result},
+    kernel::{error::Answer, netns::Netns},
 };
 use futures_util::StreamExt;
 use nix::errno::Errno;
@@ -85,9 +82,6 @@ impl NetlinkDeserializable for Raw {
 
 impl Netlink {
     /// Opens a socket in this thread's own namespace.
-    ///
-    /// # Errors
-    /// The kernel does not give us a socket.
     pub fn here() -> Result<Self> {
         open().doing(|| "opening a routing socket")
     }

@@ -4,10 +4,7 @@ pub mod chains;
 pub mod program;
 pub mod ruleset;
 
-use crate::{
-    error::{Doing, Result},
-    kernel::error::KernelError,
-};
+use crate::error::{Doing, KernelError, Result};
 use ruleset::Ruleset;
 
 /// Whether the rules are there. A kernel that has no nftables has none.

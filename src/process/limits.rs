@@ -1,6 +1,6 @@
 //! When to stop: the time is up, or somebody asks us to.
 
-use crate::error::{Doing, Result, refuse};
+use crate::error::{Doing, Result, give_up};
 use futures_util::{
     FutureExt,
     future::{Either, select},
@@ -50,7 +50,7 @@ impl Limits {
             return terminated();
         }
         if Instant::now() >= self.deadline {
-            return refuse("out of time (deadline-seconds in config.toml)");
+            return give_up("out of time (deadline-seconds in config.toml)");
         }
         Ok(())
     }
@@ -77,5 +77,5 @@ impl Limits {
 }
 
 fn terminated<T>() -> Result<T> {
-    refuse("terminated by SIGTERM")
+    give_up("terminated by SIGTERM")
 }

@@ -11,9 +11,6 @@ const NEEDED: [Capability; 3] =
 
 /// Gives up what is not needed, for good: neither this process nor `nft`, which it may start, can get
 /// it back. To be called when all files are read, while there is only one thread.
-///
-/// # Errors
-/// The kernel's.
 pub fn drop_unneeded() -> Result<()> {
     prctl::set_no_new_privs().doing(|| "setting no_new_privs")?;
     let held = caps::read(None, CapSet::Permitted).doing(|| "reading capabilities")?;

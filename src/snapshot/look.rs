@@ -1,7 +1,7 @@
 //! Looks at the kernel, and waits for an ENI that is not there yet.
 
 use crate::{
-    error::{Doing, Error, Result, refuse},
+    error::{Doing, Result, give_up, refuse},
     input::{config::credentials::CredentialNetwork, request::Request},
     kernel::{monitor::Monitor, netns, sides::Sides, socket::Netlink},
     net::link::Link,
@@ -43,7 +43,7 @@ pub async fn wait_for_eni(
             return Ok(snapshot);
         }
         if !limits.wait_for_event(monitor.event(), until).await? {
-            return Err(Error::Refused(absent(request.task, &snapshot.instance)));
+            return give_up(absent(request.task, &snapshot.instance));
         }
     }
 }
@@ -105,9 +105,6 @@ async fn snapshot_with(ruleset: &Ruleset, sides: &Sides, links: Vec<Link>) -> Re
 }
 
 /// Looks at the instance, but not at what belongs to its bridges and bonds.
-///
-/// # Errors
-/// The kernel refuses.
 pub async fn instance_snapshot(ruleset: &Ruleset, instance: &Netlink) -> Result<InstanceSnapshot> {
     let links = instance.free_links().await.doing(|| "looking at the instance")?;
     instance_with(ruleset, instance, links).await

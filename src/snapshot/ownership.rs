@@ -207,7 +207,7 @@ mod tests {
         let home = Link { mac: Some(eni()), ..link(9, "dev3") };
         let label = Label::of_unlabelled(&link(9, "eth1"), eni(), "abc", 1);
         let stray = Link { alias: Some(label.to_string()), ..home.clone() };
-        assert_eq!(strays(&[stray.clone()]).next(), Some((&stray, label)));
+        assert_eq!(strays(std::slice::from_ref(&stray)).next(), Some((&stray, label)));
         for other in [
             home,
             Link { mac: "02:5a:a1:1a:43:43".parse().ok(), ..stray.clone() },
