@@ -17,6 +17,7 @@ use crate::{
 
 /// Ensures one step: what is so already is fine, the same thing in another form is an error,
 /// and a step that fails has changed nothing.
+#[allow(clippy::too_many_lines)] // a table
 pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
     let instance = attempt.instance();
     match step {

@@ -14,6 +14,7 @@ pub type Refusal = String;
 
 impl World {
     /// Does a step, and says whether it must be taken back if a later one fails.
+    #[allow(clippy::too_many_lines)] // a table
     pub fn apply(&mut self, step: &Step) -> Result<bool, Refusal> {
         let has_ipv6 = self.has_ipv6;
         match step {

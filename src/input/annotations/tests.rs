@@ -68,6 +68,7 @@ fn a_bare_gateway_is_on_the_link_where_no_prefix_says_so() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn bad_values_name_the_key_and_the_value() {
     let good = [(MAC, "02:5a:a1:1a:43:42"), (IPV4, "10.0.0.5"), (GATEWAY_V4, "10.0.0.1/24")];
     for (key, value) in [
