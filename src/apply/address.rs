@@ -11,7 +11,7 @@ use crate::{
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
 
-pub async fn ensure_address(
+pub fn ensure_address(
     attempt: &Attempt<'_>,
     side: Side,
     link: &InterfaceName,
@@ -19,40 +19,40 @@ pub async fn ensure_address(
     subnet_route: bool,
 ) -> Result<Applied> {
     let netlink = attempt.netlink(side)?;
-    let index = attempt.index(side, link).await?;
-    ensured(netlink.add_address(index, address, subnet_route).await)
+    let index = attempt.index(side, link)?;
+    ensured(netlink.add_address(index, address, subnet_route))
 }
 
-pub async fn delete_address(
+pub fn delete_address(
     attempt: &Attempt<'_>,
     side: Side,
     link: &InterfaceName,
     address: IpNetwork,
 ) -> Result<()> {
     let netlink = attempt.netlink(side)?;
-    gone(netlink.delete_address(attempt.index(side, link).await?, address).await)
+    gone(netlink.delete_address(attempt.index(side, link)?, address))
 }
 
-pub async fn ensure_route(attempt: &Attempt<'_>, route: &Route) -> Result<Applied> {
-    let index = index_of(attempt, route).await?;
-    let added = attempt.task()?.add_route(route, index).await;
+pub fn ensure_route(attempt: &Attempt<'_>, route: &Route) -> Result<Applied> {
+    let index = index_of(attempt, route)?;
+    let added = attempt.task()?.add_route(route, index);
     if added.as_ref().is_err_and(KernelError::is_exists)
-        && !attempt.task()?.has_route(route, index).await?
+        && !attempt.task()?.has_route(route, index)?
     {
         return refuse("another route to the same destination is there");
     }
     ensured(added)
 }
 
-pub async fn delete_route(attempt: &Attempt<'_>, route: &Route) -> Result<()> {
-    let index = index_of(attempt, route).await?;
-    gone(attempt.task()?.delete_route(route, index).await)
+pub fn delete_route(attempt: &Attempt<'_>, route: &Route) -> Result<()> {
+    let index = index_of(attempt, route)?;
+    gone(attempt.task()?.delete_route(route, index))
 }
 
-async fn index_of(attempt: &Attempt<'_>, route: &Route) -> Result<Option<u32>> {
+fn index_of(attempt: &Attempt<'_>, route: &Route) -> Result<Option<u32>> {
     Ok(match route {
         Route::Link { link, .. } | Route::Via { link, .. } => {
-            Some(attempt.index(Side::Task, link).await?)
+            Some(attempt.index(Side::Task, link)?)
         }
         Route::Blackhole { .. } => None,
     })
@@ -60,7 +60,7 @@ async fn index_of(attempt: &Attempt<'_>, route: &Route) -> Result<Option<u32>> {
 
 /// A neighbour's MAC address follows from its address, so one that is there is replaced, and
 /// that is no change that would have to be undone.
-pub async fn ensure_neighbour(
+pub fn ensure_neighbour(
     attempt: &Attempt<'_>,
     side: Side,
     link: &InterfaceName,
@@ -68,20 +68,20 @@ pub async fn ensure_neighbour(
     mac: Mac,
 ) -> Result<Applied> {
     let netlink = attempt.netlink(side)?;
-    let index = attempt.index(side, link).await?;
-    let added = netlink.add_neighbour(index, address, mac, false).await;
+    let index = attempt.index(side, link)?;
+    let added = netlink.add_neighbour(index, address, mac, false);
     if added.as_ref().is_err_and(KernelError::is_exists) {
-        netlink.add_neighbour(index, address, mac, true).await?;
+        netlink.add_neighbour(index, address, mac, true)?;
     }
     ensured(added)
 }
 
-pub async fn delete_neighbour(
+pub fn delete_neighbour(
     attempt: &Attempt<'_>,
     side: Side,
     link: &InterfaceName,
     address: IpAddr,
 ) -> Result<()> {
     let netlink = attempt.netlink(side)?;
-    gone(netlink.delete_neighbour(attempt.index(side, link).await?, address).await)
+    gone(netlink.delete_neighbour(attempt.index(side, link)?, address))
 }

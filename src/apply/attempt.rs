@@ -42,24 +42,19 @@ impl<'a> Attempt<'a> {
     }
 
     /// The index of a link, which is asked for once.
-    pub async fn index(&self, side: Side, link: &InterfaceName) -> Result<u32> {
+    pub fn index(&self, side: Side, link: &InterfaceName) -> Result<u32> {
         let key = (side, link.clone());
         if let Some(index) = self.indices.borrow().get(&key) {
             return Ok(*index);
         }
-        let index = self.netlink(side)?.index(link).await?;
+        let index = self.netlink(side)?.index(link)?;
         self.indices.borrow_mut().insert(key, index);
         Ok(index)
     }
 
     /// Sets properties of a link.
-    pub async fn set(
-        &self,
-        side: Side,
-        link: &InterfaceName,
-        change: &LinkChange,
-    ) -> Result<Applied> {
-        let index = self.index(side, link).await?;
-        outcome_of(self.netlink(side)?.set_link(index, change).await)
+    pub fn set(&self, side: Side, link: &InterfaceName, change: &LinkChange) -> Result<Applied> {
+        let index = self.index(side, link)?;
+        outcome_of(self.netlink(side)?.set_link(index, change))
     }
 }

@@ -19,13 +19,13 @@ use nix::errno::Errno;
 
 /// A branch ENI. The kernel allows one link a VLAN, wherever it is, so EEXIST means that another
 /// task was faster; or that somebody has it whom we do not know.
-pub async fn create_branch(
+pub fn create_branch(
     attempt: &Attempt<'_>,
     branch: Branch,
     link: &Vlan<'_>,
     name: &InterfaceName,
 ) -> Result<Applied> {
-    match add_branch(attempt.instance(), attempt.task()?, link, name).await {
+    match add_branch(attempt.instance(), attempt.task()?, link, name) {
         Err(error) if error.is_no_device() => {
             Err(Error::Overtaken("the trunk has left the instance".to_owned()))
         }
@@ -35,7 +35,7 @@ pub async fn create_branch(
         Err(error) if error.is_exists() => {
             let own = attempt.sides.task()?.netns.inode();
             let is_it = |label: &Label| label.branch == Some(branch);
-            let links = attempt.instance().links().await?;
+            let links = attempt.instance().links()?;
             Err(if others_ports(&links, own).any(|(_, label)| is_it(&label)) {
                 Error::Overtaken(format!("another task took {branch}"))
             } else {
@@ -51,44 +51,44 @@ pub async fn create_branch(
 
 /// Creates the link of a branch. Its name may be taken on the instance, where the kernel should not
 /// care, but does; then the kernel completes a name in the task, and mostly it is the right one.
-async fn add_branch(
+fn add_branch(
     instance: &Netlink,
     task: &Netlink,
     link: &Vlan<'_>,
     name: &InterfaceName,
 ) -> Answer<()> {
-    if let Some(unfinished) = branch_inside(task, link).await? {
-        task.delete_link(unfinished.index).await?;
+    if let Some(unfinished) = branch_inside(task, link)? {
+        task.delete_link(unfinished.index)?;
     }
-    let added = instance.add_vlan(link, name.as_str()).await;
-    if !added.as_ref().is_err_and(KernelError::is_exists) || instance.link(name).await?.is_none() {
+    let added = instance.add_vlan(link, name.as_str());
+    if !added.as_ref().is_err_and(KernelError::is_exists) || instance.link(name)?.is_none() {
         return added;
     }
-    instance.add_vlan(link, &name.pattern()).await?;
-    let Some(made) = branch_inside(task, link).await? else {
+    instance.add_vlan(link, &name.pattern())?;
+    let Some(made) = branch_inside(task, link)? else {
         return Err(Errno::ENODEV.into()); // the trunk has left, and it with it
     };
     if made.name == name.as_str() {
         return Ok(());
     }
     let named = LinkChange { name: Some(name.to_string()), ..LinkChange::default() };
-    let renamed = task.set_link(made.index, &named).await;
+    let renamed = task.set_link(made.index, &named);
     if renamed.is_err() {
-        task.delete_link(made.index).await?;
+        task.delete_link(made.index)?;
     }
     renamed
 }
 
 /// The link of this VLAN in the task.
-async fn branch_inside(task: &Netlink, vlan: &Vlan<'_>) -> Answer<Option<Link>> {
+fn branch_inside(task: &Netlink, vlan: &Vlan<'_>) -> Answer<Option<Link>> {
     let is_it = |link: &Link| link.vlan == Some(vlan.id) && link.peer == Some(vlan.trunk);
-    Ok(task.links().await?.into_iter().find(is_it))
+    Ok(task.links()?.into_iter().find(is_it))
 }
 
 /// Deletes it, if it is there.
-pub async fn delete_branch(attempt: &Attempt<'_>, inside: &InterfaceName) -> Result<()> {
-    match attempt.task()?.link(inside).await? {
-        Some(link) => gone(attempt.task()?.delete_link(link.index).await),
+pub fn delete_branch(attempt: &Attempt<'_>, inside: &InterfaceName) -> Result<()> {
+    match attempt.task()?.link(inside)? {
+        Some(link) => gone(attempt.task()?.delete_link(link.index)),
         None => Ok(()),
     }
 }

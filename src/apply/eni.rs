@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Moves the ENI into the task; whatever fails, it is at home then.
-pub async fn move_in(
+pub fn move_in(
     attempt: &Attempt<'_>,
     index: u32,
     label: &Label,
@@ -22,13 +22,13 @@ pub async fn move_in(
     mtu: Option<u32>,
 ) -> Result<Applied> {
     let (instance, task) = (attempt.instance(), &attempt.sides.task()?.netns);
-    match eni::move_in(instance, index, task, label, inside, mtu).await {
+    match eni::move_in(instance, index, task, label, inside, mtu) {
         Err(error) if error.is_no_device() => {
             Err(Error::Overtaken("it has left the instance".to_owned()))
         }
         moved => {
             if moved.is_err() {
-                bring_home(attempt, label, was_up).await?;
+                bring_home(attempt, label, was_up)?;
             }
             outcome_of(moved)
         }
@@ -36,12 +36,12 @@ pub async fn move_in(
 }
 
 /// Moves the ENI out of the task, if it is in there, and makes it what it was.
-pub async fn bring_home(attempt: &Attempt<'_>, label: &Label, up: bool) -> Result<()> {
+pub fn bring_home(attempt: &Attempt<'_>, label: &Label, up: bool) -> Result<()> {
     let instance = &attempt.sides.instance;
-    if eni::take_out(attempt.task()?, &instance.netns, label).await? {
-        let links = instance.netlink.links().await.doing(|| "listing the instance's links")?;
+    if eni::take_out(attempt.task()?, &instance.netns, label)? {
+        let links = instance.netlink.links().doing(|| "listing the instance's links")?;
         if let Some(link) = find(&links, label) {
-            restore(&instance.netlink, link, label, up).await?;
+            restore(&instance.netlink, link, label, up)?;
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ use steps::{apply, revert};
 ///
 /// # Errors
 /// What the step failed with; [`Error::NotUndone`] if something could not be undone either.
-pub async fn transact(
+pub fn transact(
     steps: &[Step],
     sides: &Sides,
     limits: &Limits,
@@ -35,7 +35,7 @@ pub async fn transact(
     let mut changed = Vec::new();
     for step in steps {
         let outcome = match limits.check() {
-            Ok(()) => apply(&attempt, step).await,
+            Ok(()) => apply(&attempt, step),
             Err(error) => Err(error),
         };
         let took = timings.lap(step.part()).as_secs_f64() * 1e3;
@@ -45,7 +45,7 @@ pub async fn transact(
                 log::debug!("{step}: {took:.2} ms");
             }
             Ok(Applied::Already) => log::debug!("{step}: so already"),
-            Err(error) => return Err(roll_back(&changed, &attempt, error).await),
+            Err(error) => return Err(roll_back(&changed, &attempt, error)),
         }
     }
     Ok(())
@@ -53,10 +53,10 @@ pub async fn transact(
 
 /// Undoes what was done, and gives the error to report. If the ENI cannot be brought home, what
 /// came before it stays: the veth that tells of it, so that a later call can find it.
-async fn roll_back(changed: &[&Step], attempt: &Attempt<'_>, error: Error) -> Error {
+fn roll_back(changed: &[&Step], attempt: &Attempt<'_>, error: Error) -> Error {
     let mut left = Vec::new();
     for step in changed.iter().rev() {
-        match revert(attempt, step).await.doing(|| format!("undoing: {step}")) {
+        match revert(attempt, step).doing(|| format!("undoing: {step}")) {
             Ok(()) => log::debug!("undone: {step}"),
             Err(error) => {
                 left.push(error.line());

@@ -13,15 +13,15 @@ use crate::{
 use nix::errno::Errno;
 
 /// The bridge, made by us or, in the same moment, by another hook.
-pub async fn ensure_bridge(
+pub fn ensure_bridge(
     attempt: &Attempt<'_>,
     name: &InterfaceName,
     mac: Mac,
     mtu: u32,
 ) -> Result<Applied> {
-    let added = attempt.instance().add_bridge(name, mac, mtu).await;
+    let added = attempt.instance().add_bridge(name, mac, mtu);
     if added.as_ref().is_err_and(KernelError::is_exists) {
-        let link = attempt.instance().link(name).await?;
+        let link = attempt.instance().link(name)?;
         if link.is_none_or(|link| link.kind.as_deref() != Some("bridge")) {
             return refuse(format!("{name} is there, but not a bridge"));
         }
@@ -30,7 +30,7 @@ pub async fn ensure_bridge(
 }
 
 /// The task's veth. Its name is the lease, so EEXIST means that another task was faster.
-pub async fn create_veth(
+pub fn create_veth(
     attempt: &Attempt<'_>,
     lease: Lease,
     bridge: &InterfaceName,
@@ -38,10 +38,10 @@ pub async fn create_veth(
     mtu: u32,
 ) -> Result<Applied> {
     let (name, netns) = (&lease.link_name(), &attempt.sides.task()?.netns);
-    let bridge = attempt.index(Side::Instance, bridge).await?;
+    let bridge = attempt.index(Side::Instance, bridge)?;
     let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
-    match attempt.instance().add_veth(&veth).await {
-        Err(error) if error.is_exists() && attempt.instance().link(name).await?.is_some() => {
+    match attempt.instance().add_veth(&veth) {
+        Err(error) if error.is_exists() && attempt.instance().link(name)?.is_some() => {
             Err(Error::Overtaken(format!("another task took {lease}")))
         }
         // BR_MAX_PORTS, net/bridge/br_private.h.
@@ -53,25 +53,25 @@ pub async fn create_veth(
 }
 
 /// Deletes the port, and so both ends of the veth.
-pub async fn delete_veth(attempt: &Attempt<'_>, lease: Lease) -> Result<()> {
-    match attempt.instance().link(&lease.link_name()).await? {
-        Some(port) => gone(attempt.instance().delete_link(port.index).await),
+pub fn delete_veth(attempt: &Attempt<'_>, lease: Lease) -> Result<()> {
+    match attempt.instance().link(&lease.link_name())? {
+        Some(port) => gone(attempt.instance().delete_link(port.index)),
         None => Ok(()),
     }
 }
 
 /// Labels the port, sets its flags, and switches it on.
-pub async fn configure_port(
+pub fn configure_port(
     attempt: &Attempt<'_>,
     lease: Lease,
     label: &Label,
     isolated: bool,
 ) -> Result<Applied> {
-    let index = attempt.index(Side::Instance, &lease.link_name()).await?;
+    let index = attempt.index(Side::Instance, &lease.link_name())?;
     let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
-    attempt.instance().configure_port(index, &label.to_string(), flags).await?;
+    attempt.instance().configure_port(index, &label.to_string(), flags)?;
     if isolated {
-        let port = attempt.instance().link(&lease.link_name()).await?;
+        let port = attempt.instance().link(&lease.link_name())?;
         if port.is_some_and(|port| port.locked != Some(true)) {
             log::warn!(
                 "this kernel has no locked bridge ports (Linux 5.18): tasks are isolated from \
@@ -83,12 +83,12 @@ pub async fn configure_port(
 }
 
 /// Binds the task's MAC address to the port.
-pub async fn ensure_fdb_entry(attempt: &Attempt<'_>, lease: Lease) -> Result<Applied> {
-    let index = attempt.index(Side::Instance, &lease.link_name()).await?;
-    let added = attempt.instance().add_fdb_entry(index, lease.mac(), false).await;
+pub fn ensure_fdb_entry(attempt: &Attempt<'_>, lease: Lease) -> Result<Applied> {
+    let index = attempt.index(Side::Instance, &lease.link_name())?;
+    let added = attempt.instance().add_fdb_entry(index, lease.mac(), false);
     if added.as_ref().is_err_and(KernelError::is_exists) {
         // Perhaps at another port, which learned it from a task that pretended.
-        attempt.instance().add_fdb_entry(index, lease.mac(), true).await?;
+        attempt.instance().add_fdb_entry(index, lease.mac(), true)?;
     }
     ensured(added)
 }

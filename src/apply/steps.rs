@@ -18,81 +18,77 @@ use crate::{
 /// Ensures one step: what is so already is fine, the same thing in another form is an error,
 /// and a step that fails has changed nothing.
 #[allow(clippy::too_many_lines)] // a table
-pub async fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
+pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
     let instance = attempt.instance();
     match step {
         Step::InstallNftables { ruleset } => {
-            nft::program::install(ruleset).await?;
+            nft::program::install(ruleset)?;
             Ok(Applied::Changed)
         }
-        Step::CreateBridge { bridge, mac, mtu } => {
-            port::ensure_bridge(attempt, bridge, *mac, *mtu).await
-        }
+        Step::CreateBridge { bridge, mac, mtu } => port::ensure_bridge(attempt, bridge, *mac, *mtu),
         Step::SetMac { side, link, mac } => {
             let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
-            attempt.set(*side, link, &change).await
+            attempt.set(*side, link, &change)
         }
         Step::CreateVeth { lease, bridge, inside, mtu } => {
-            port::create_veth(attempt, *lease, bridge, inside, *mtu).await
+            port::create_veth(attempt, *lease, bridge, inside, *mtu)
         }
         Step::ConfigurePort { lease, label, isolated } => {
-            port::configure_port(attempt, *lease, label, *isolated).await
+            port::configure_port(attempt, *lease, label, *isolated)
         }
-        Step::AddFdbEntry { lease } => port::ensure_fdb_entry(attempt, *lease).await,
-        Step::DeletePolicyRule { rule } => match instance.delete_rule(rule).await {
+        Step::AddFdbEntry { lease } => port::ensure_fdb_entry(attempt, *lease),
+        Step::DeletePolicyRule { rule } => match instance.delete_rule(rule) {
             Err(error) if error.is_absent() => Ok(Applied::Already),
             deleted => outcome_of(deleted),
         },
         Step::MoveIn { index, label, was_up, inside, mtu } => {
-            eni::move_in(attempt, *index, label, *was_up, inside, *mtu).await
+            eni::move_in(attempt, *index, label, *was_up, inside, *mtu)
         }
-        Step::DeleteLeftover { index, .. } => match instance.delete_link(*index).await {
+        Step::DeleteLeftover { index, .. } => match instance.delete_link(*index) {
             Err(error) if error.is_no_device() => Ok(Applied::Already),
             deleted => outcome_of(deleted),
         },
         Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
             let (trunk, netns, id) = (*trunk, &attempt.sides.task()?.netns, branch.vlan);
             let link = Vlan { trunk, id, netns, mac: *mac, mtu: *mtu };
-            branch::create_branch(attempt, *branch, &link, inside).await
+            branch::create_branch(attempt, *branch, &link, inside)
         }
         Step::SetLabel { link, label } => {
             let change = LinkChange { alias: Some(label.to_string()), ..LinkChange::default() };
-            attempt.set(Side::Task, link, &change).await
+            attempt.set(Side::Task, link, &change)
         }
         Step::SetOption { side, family, link, option, value } => {
             option::ensure_option(attempt, *side, family, link, option, value)
         }
         Step::AddAddress { side, link, address, subnet_route } => {
-            address::ensure_address(attempt, *side, link, *address, *subnet_route).await
+            address::ensure_address(attempt, *side, link, *address, *subnet_route)
         }
-        Step::AddRoute { route } => address::ensure_route(attempt, route).await,
+        Step::AddRoute { route } => address::ensure_route(attempt, route),
         Step::AddNeighbour { side, link, address, mac } => {
-            address::ensure_neighbour(attempt, *side, link, *address, *mac).await
+            address::ensure_neighbour(attempt, *side, link, *address, *mac)
         }
-        Step::SetUp { side, link } => attempt.set(*side, link, &switched(true)).await,
-        Step::AwaitRunning { side, link } => wait::await_running(attempt, *side, link).await,
+        Step::SetUp { side, link } => attempt.set(*side, link, &switched(true)),
+        Step::AwaitRunning { side, link } => wait::await_running(attempt, *side, link),
     }
 }
 
 /// Undoes one step that [`apply`] said it changed. What is gone already is fine.
-pub async fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
+pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
     match step {
-        Step::CreateVeth { lease, .. } => port::delete_veth(attempt, *lease).await,
-        Step::DeletePolicyRule { rule } => {
-            ensured(attempt.instance().add_rule(rule).await).map(|_| ())
-        }
-        Step::MoveIn { label, was_up, .. } => Ok(eni::bring_home(attempt, label, *was_up).await?),
-        Step::CreateBranch { inside, .. } => branch::delete_branch(attempt, inside).await,
+        Step::CreateVeth { lease, .. } => port::delete_veth(attempt, *lease),
+        Step::DeletePolicyRule { rule } => ensured(attempt.instance().add_rule(rule)).map(|_| ()),
+        Step::MoveIn { label, was_up, .. } => Ok(eni::bring_home(attempt, label, *was_up)?),
+        Step::CreateBranch { inside, .. } => branch::delete_branch(attempt, inside),
         Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
-            address::delete_address(attempt, *side, link, *address).await
+            address::delete_address(attempt, *side, link, *address)
         }
-        Step::AddRoute { route } => address::delete_route(attempt, route).await,
+        Step::AddRoute { route } => address::delete_route(attempt, route),
         Step::AddNeighbour { side, link, address, .. } => {
-            address::delete_neighbour(attempt, *side, link, *address).await
+            address::delete_neighbour(attempt, *side, link, *address)
         }
         Step::SetUp { side: side @ Side::Task, link } => {
-            match attempt.set(*side, link, &switched(false)).await {
-                Err(_) if attempt.task()?.link(link).await?.is_none() => Ok(()),
+            match attempt.set(*side, link, &switched(false)) {
+                Err(_) if attempt.task()?.link(link)?.is_none() => Ok(()),
                 changed => changed.map(|_| ()),
             }
         }

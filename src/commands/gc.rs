@@ -12,20 +12,20 @@ use crate::{
 ///
 /// # Errors
 /// Something could not be restored; the rest was.
-pub async fn collect(config: &Config) -> Result<Vec<String>> {
+pub fn collect(config: &Config) -> Result<Vec<String>> {
     let instance = Instance::open(&config.credentials)?;
     let (mut done, mut failed) = (Vec::new(), None);
-    for (link, label) in strays(&instance.links().await?) {
-        match instance.restore(Some(link), &label).await {
+    for (link, label) in strays(&instance.links()?) {
+        match instance.restore(Some(link), &label) {
             Ok(what) => done.push(format!("{what} (of container {})", label.container)),
             Err(error) => failed = Some(error),
         }
     }
-    let forgotten = instance.forget_neighbours().await?;
+    let forgotten = instance.forget_neighbours()?;
     if forgotten > 0 {
         done.push(format!("{forgotten} neighbour entries of tasks that are gone are deleted"));
     }
-    match host::repair(config).await {
+    match host::repair(config) {
         Ok(repaired) => done.extend(repaired),
         Err(error) => failed = failed.or(Some(error)),
     }

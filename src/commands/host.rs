@@ -24,17 +24,17 @@ pub fn rules(config: &Config) -> String {
 ///
 /// # Errors
 /// Something could not be done; what was done is undone, but for the rules and the bridge.
-pub async fn set_up(config: &Config) -> Result<Vec<String>> {
+pub fn set_up(config: &Config) -> Result<Vec<String>> {
     let limits = Limits::start(config.deadline(), config.eni.link_up_timeout())?;
     let instance = Space::here()?;
     let ruleset = Ruleset::new(&config.credentials, &config.host);
-    let snapshot = instance_snapshot(&ruleset, &instance.netlink).await?;
+    let snapshot = instance_snapshot(&ruleset, &instance.netlink)?;
     let (_, steps) = host(&ruleset, &config.credentials, &snapshot)?;
     let bridge = &config.credentials.bridge;
     let mut done = Vec::new();
     if ruleset.chains().is_empty() {
         // Perhaps they were asked for earlier.
-        done.extend(nft::remove().await?);
+        done.extend(nft::remove()?);
     }
     if !snapshot.has_nftables {
         done.push("nftables rules are installed".to_owned());
@@ -42,7 +42,7 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
     if snapshot.link(bridge.as_str()).is_none() {
         done.push(format!("bridge {bridge} is created"));
     }
-    transact(&steps, &Sides { instance, task: None }, &limits, &mut Timings::start()).await?;
+    transact(&steps, &Sides { instance, task: None }, &limits, &mut Timings::start())?;
     Ok(done)
 }
 
@@ -50,13 +50,13 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// They cannot be installed.
-pub async fn repair(config: &Config) -> Result<Option<String>> {
+pub fn repair(config: &Config) -> Result<Option<String>> {
     let ruleset = Ruleset::new(&config.credentials, &config.host);
-    let bridge = Netlink::here()?.link(&config.credentials.bridge).await;
+    let bridge = Netlink::here()?.link(&config.credentials.bridge);
     if bridge.doing(|| "looking for the bridge")?.is_none() || has_nftables(&ruleset)? {
         return Ok(None);
     }
-    program::install(&ruleset).await.doing(|| "installing nftables rules on the instance")?;
+    program::install(&ruleset).doing(|| "installing nftables rules on the instance")?;
     Ok(Some("nftables rules are installed again".to_owned()))
 }
 
@@ -64,10 +64,10 @@ pub async fn repair(config: &Config) -> Result<Option<String>> {
 ///
 /// # Errors
 /// There are tasks; or something could not be taken away.
-pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
+pub fn tear_down(config: &Config) -> Result<Vec<String>> {
     let name = &config.credentials.bridge;
     let netlink = Netlink::here()?;
-    let links = netlink.links().await.doing(|| "listing the instance's links")?;
+    let links = netlink.links().doing(|| "listing the instance's links")?;
     let is_bridge = |kind: &Option<String>| kind.as_deref() == Some("bridge");
     let bridge = links.iter().find(|link| link.name == name.as_str() && is_bridge(&link.kind));
     let mut done = Vec::new();
@@ -76,9 +76,9 @@ pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
         if ports > 0 {
             return refuse(format!("{name} has {ports} ports: stop their tasks first"));
         }
-        netlink.delete_link(bridge.index).await.doing(|| format!("deleting {name}"))?;
+        netlink.delete_link(bridge.index).doing(|| format!("deleting {name}"))?;
         done.push(format!("bridge {name} is deleted"));
     }
-    done.extend(nft::remove().await?);
+    done.extend(nft::remove()?);
     Ok(done)
 }

@@ -16,8 +16,8 @@ use crate::{
     },
     process::{
         logging::{self, LogConfig},
+        privileges,
         timings::Timings,
-        work::block_on_unprivileged,
     },
 };
 use poststop::Told;
@@ -31,16 +31,12 @@ pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
     match cli.command {
         Command::Prestart | Command::CreateRuntime => stage(cli, stdin, prestart),
         Command::Poststop => stage(cli, stdin, poststop),
-        Command::Gc => administer(cli, |config| block_on_unprivileged(gc::collect(config))),
+        Command::Gc => administer(cli, gc::collect),
         Command::HostSetup { print: true } => {
             administer(cli, |config| Ok(vec![host::rules(config)]))
         }
-        Command::HostSetup { print: false } => {
-            administer(cli, |config| block_on_unprivileged(host::set_up(config)))
-        }
-        Command::HostTeardown => {
-            administer(cli, |config| block_on_unprivileged(host::tear_down(config)))
-        }
+        Command::HostSetup { print: false } => administer(cli, host::set_up),
+        Command::HostTeardown => administer(cli, host::tear_down),
     }
 }
 
@@ -70,7 +66,8 @@ fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     logging::open(config.log, cli.log_level);
     let task = annotations::task_of(&known.annotations, &config.eni)?;
     let mut timings = Timings::start();
-    block_on_unprivileged(prestart::set_up(container, &task, config, &mut timings))?;
+    privileges::drop_unneeded();
+    prestart::set_up(container, &task, config, &mut timings)?;
     report(cli, &timings);
     Ok(())
 }
@@ -88,7 +85,8 @@ fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     };
     logging::open(config.log, cli.log_level);
     let mut timings = Timings::start();
-    block_on_unprivileged(poststop::tear_down(container, told, config, &mut timings))?;
+    privileges::drop_unneeded();
+    poststop::tear_down(container, told, config, &mut timings)?;
     report(cli, &timings);
     Ok(())
 }
@@ -105,6 +103,7 @@ fn report(cli: &Cli, timings: &Timings) {
 fn administer(cli: &Cli, work: impl FnOnce(&Config) -> Result<Vec<String>>) -> Result<()> {
     let config = Config::load(cli.config.as_deref())?;
     logging::open(config.log, cli.log_level);
+    privileges::drop_unneeded();
     let mut lines = work(&config)?;
     if lines.is_empty() {
         lines.push("nothing to do".to_owned());

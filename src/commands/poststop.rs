@@ -43,7 +43,7 @@ pub enum Told {
 ///
 /// # Errors
 /// Something could not be taken down. What could be, was.
-pub async fn tear_down(
+pub fn tear_down(
     container: &Container,
     told: Told,
     config: &Config,
@@ -57,25 +57,25 @@ pub async fn tear_down(
     };
     timings.lap("open");
     let mut outcomes = Vec::new();
-    let ports = teardown.ports(&id).await?;
+    let ports = teardown.ports(&id)?;
     timings.lap("look");
     for (port, label) in ports {
-        outcomes.push(teardown.task(&port, &label, timings).await);
+        outcomes.push(teardown.task(&port, &label, timings));
     }
     // What is still labelled as this container's came home without a veth to tell of it.
-    let links = teardown.instance.free_links().await?;
+    let links = teardown.instance.free_links()?;
     for (link, label) in strays(&links).filter(|(_, label)| label.container == id) {
-        outcomes.push(teardown.instance.restore(Some(link), &label).await);
+        outcomes.push(teardown.instance.restore(Some(link), &label));
     }
     if let Told::Ours(Some(mac)) = told
         && outcomes.is_empty()
     {
         match links.iter().find(|link| link.is(mac)) {
-            None => outcomes.extend(teardown.search(mac, &id).await.transpose()),
+            None => outcomes.extend(teardown.search(mac, &id).transpose()),
             // The task wiped its label, but the hardware knows better.
             Some(link) if link.mac != Some(mac) => {
                 if let Some(home) = label_without_port(link, mac, &id, 0) {
-                    outcomes.push(teardown.instance.restore(Some(link), &home).await);
+                    outcomes.push(teardown.instance.restore(Some(link), &home));
                 }
             }
             Some(_) => {}
@@ -83,7 +83,7 @@ pub async fn tear_down(
     }
     if told != Told::Nothing || !outcomes.is_empty() {
         // Whatever this gives must not hide what was said before.
-        outcomes.extend(teardown.instance.forget_neighbours().await.err().map(Err));
+        outcomes.extend(teardown.instance.forget_neighbours().err().map(Err));
     }
     timings.lap("neighbours");
     report(container, told, outcomes, timings)
@@ -130,10 +130,10 @@ struct Teardown<'a> {
 
 impl Teardown<'_> {
     /// The container's ports: nearly always one, at the first address that it would try.
-    async fn ports(&self, id: &str) -> Result<Vec<(Link, Label)>> {
+    fn ports(&self, id: &str) -> Result<Vec<(Link, Label)>> {
         let CredentialNetwork { subnet, gateway, .. } = *self.instance.credentials;
         for lease in Lease::candidates(subnet, gateway, id).take(TRIES) {
-            let link = self.instance.space.netlink.link(&lease.link_name()).await;
+            let link = self.instance.space.netlink.link(&lease.link_name());
             let Some(link) = link.doing(|| format!("looking for {}", lease.link_name()))? else {
                 break;
             };
@@ -143,20 +143,20 @@ impl Teardown<'_> {
             }
         }
         // Or its ENI has come home, and the veth is gone with the namespace.
-        if strays(&self.instance.free_links().await?).any(|(_, label)| label.container == id) {
+        if strays(&self.instance.free_links()?).any(|(_, label)| label.container == id) {
             return Ok(Vec::new());
         }
-        let links = self.instance.links().await?;
+        let links = self.instance.links()?;
         let own = labelled_ports(&links).filter(|(_, _, label)| label.container == id);
         Ok(own.map(|(link, _, label)| (link.clone(), label)).collect())
     }
 
     /// Takes down what belongs to one veth.
-    async fn task(&self, port: &Link, label: &Label, timings: &mut Timings) -> Result<String> {
+    fn task(&self, port: &Link, label: &Label, timings: &mut Timings) -> Result<String> {
         // First the ENI: if it cannot be brought home, the veth must stay to tell of it.
-        let home = self.eni(port, label).await?;
+        let home = self.eni(port, label)?;
         timings.lap("eni");
-        let deleted = self.instance.space.netlink.delete_link(port.index).await;
+        let deleted = self.instance.space.netlink.delete_link(port.index);
         timings.lap("veth");
         match deleted {
             Err(error) if !error.is_no_device() => {
@@ -167,21 +167,20 @@ impl Teardown<'_> {
     }
 
     /// Brings the ENI home: it is there, or somebody keeps its namespace, or the kernel sends it.
-    async fn eni(&self, port: &Link, label: &Label) -> Result<String> {
-        let at_home =
-            async || self.instance.free_links().await.map(|links| find(&links, label).cloned());
-        if at_home().await?.is_none() {
+    fn eni(&self, port: &Link, label: &Label) -> Result<String> {
+        let at_home = || self.instance.free_links().map(|links| find(&links, label).cloned());
+        if at_home()?.is_none() {
             let holders = netns::holders()?.remove(&label.netns).unwrap_or_default();
             if let Some(task) = holders.open(label.netns) {
-                self.fetch(&holders, &task, label).await?;
+                self.fetch(&holders, &task, label)?;
             } else {
-                self.await_home(port, label).await?;
+                self.await_home(port, label)?;
             }
         }
-        self.instance.restore(at_home().await?.as_ref(), label).await
+        self.instance.restore(at_home()?.as_ref(), label)
     }
 
-    async fn fetch(&self, holders: &Holders, task: &Netns, label: &Label) -> Result<()> {
+    fn fetch(&self, holders: &Holders, task: &Netns, label: &Label) -> Result<()> {
         if !holders.pids.is_empty() {
             let pids: Vec<String> = holders.pids.iter().map(ToString::to_string).collect();
             log::warn!(
@@ -191,22 +190,22 @@ impl Teardown<'_> {
             );
         }
         let task = Netlink::within(task)?;
-        eni::take_out(&task, &self.instance.space.netns, label).await.map(|_| ())
+        eni::take_out(&task, &self.instance.space.netns, label).map(|_| ())
     }
 
     /// Nobody keeps the namespace, so it is dying. The kernel sends physical interfaces home before
     /// it deletes virtual ones: once the veth is gone, an ENI that is not home is not coming.
-    async fn await_home(&self, port: &Link, label: &Label) -> Result<()> {
-        let mut monitor = Monitor::within(&self.instance.space.netns)?;
+    fn await_home(&self, port: &Link, label: &Label) -> Result<()> {
+        let monitor = Monitor::within(&self.instance.space.netns)?;
         let until = Instant::now() + self.patience;
         loop {
-            let witness = self.instance.space.netlink.link_at(port.index).await;
+            let witness = self.instance.space.netlink.link_at(port.index);
             let witness = witness.doing(|| format!("looking for {}", port.name))?;
-            let links = self.instance.free_links().await?;
+            let links = self.instance.free_links()?;
             if find(&links, label).is_some() || witness.is_none() {
                 return Ok(());
             }
-            if !self.limits.wait_for_event(monitor.event(), until).await? {
+            if !self.limits.wait_for_event(&monitor, until)? {
                 return give_up(format!(
                     "ENI {} did not come home: its namespace (inode {}) has no process and no \
                      mount, but something keeps it open",
@@ -218,31 +217,31 @@ impl Teardown<'_> {
 
     /// Looks for an ENI that is neither at home nor told of by a veth: a task that may can delete
     /// its end of the veth, and so ours. Only in namespaces that are not known to be another task's.
-    async fn search(&self, mac: Mac, id: &str) -> Result<Option<String>> {
-        let links = self.instance.links().await?;
+    fn search(&self, mac: Mac, id: &str) -> Result<Option<String>> {
+        let links = self.instance.links()?;
         let others: Vec<u64> = labelled_ports(&links).map(|(_, _, label)| label.netns).collect();
         for (inode, holders) in netns::holders()? {
             if inode == self.instance.space.netns.inode() || others.contains(&inode) {
                 continue;
             }
             // One that we may not enter, or that dies meanwhile, has nothing for us.
-            let Some((netns, inside)) = look_into(inode, &holders).await else {
+            let Some((netns, inside)) = look_into(inode, &holders) else {
                 continue;
             };
             if let Some(home) =
                 inside.iter().find_map(|link| label_without_port(link, mac, id, inode))
             {
-                self.fetch(&holders, &netns, &home).await?;
-                let links = self.instance.links().await?;
-                return self.instance.restore(find(&links, &home), &home).await.map(Some);
+                self.fetch(&holders, &netns, &home)?;
+                let links = self.instance.links()?;
+                return self.instance.restore(find(&links, &home), &home).map(Some);
             }
         }
         Ok(None)
     }
 }
 
-async fn look_into(inode: u64, holders: &Holders) -> Option<(Netns, Vec<Link>)> {
+fn look_into(inode: u64, holders: &Holders) -> Option<(Netns, Vec<Link>)> {
     let netns = holders.open(inode)?;
-    let links = Netlink::within(&netns).ok()?.links().await.ok()?;
+    let links = Netlink::within(&netns).ok()?.links().ok()?;
     Some((netns, links))
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// # Errors
 /// It cannot or must not be done. What was done is undone; only the addresses and routes that a host
 /// daemon gave the ENI went with the move.
-pub async fn set_up(
+pub fn set_up(
     container: &Container,
     task: &Task,
     config: &Config,
@@ -37,11 +37,11 @@ pub async fn set_up(
     let ruleset = Ruleset::new(credentials, &config.host);
     timings.lap("open");
     let plan = loop {
-        let snapshot = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by).await?;
+        let snapshot = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)?;
         timings.lap("look");
         let plan = plan(&request, &ruleset, &snapshot)?;
         timings.lap("plan");
-        match transact(&plan.steps, &sides, &limits, timings).await {
+        match transact(&plan.steps, &sides, &limits, timings) {
             Err(error) if error.is_overtaken() => log::debug!("once more: {}", error.line()),
             outcome => {
                 outcome?;

@@ -26,22 +26,22 @@ impl<'a> Instance<'a> {
     }
 
     /// Its links.
-    pub async fn links(&self) -> Result<Vec<Link>> {
-        self.space.netlink.links().await.doing(|| "listing the instance's links")
+    pub fn links(&self) -> Result<Vec<Link>> {
+        self.space.netlink.links().doing(|| "listing the instance's links")
     }
 
     /// Its links that belong to no bridge or bond: all but other tasks'.
-    pub async fn free_links(&self) -> Result<Vec<Link>> {
-        self.space.netlink.free_links().await.doing(|| "listing the instance's links")
+    pub fn free_links(&self) -> Result<Vec<Link>> {
+        self.space.netlink.free_links().doing(|| "listing the instance's links")
     }
 
     /// Makes an ENI that is at home what it was, and deletes what is left of a branch. Says what came
     /// of it.
-    pub async fn restore(&self, link: Option<&Link>, label: &Label) -> Result<String> {
+    pub fn restore(&self, link: Option<&Link>, label: &Label) -> Result<String> {
         if let Some(branch) = label.branch {
             if let Some(link) = link {
                 let doing = || format!("deleting {}, {branch}", link.name);
-                match self.space.netlink.delete_link(link.index).await {
+                match self.space.netlink.delete_link(link.index) {
                     Err(error) if error.is_no_device() => {}
                     deleted => deleted.doing(doing)?,
                 }
@@ -49,7 +49,7 @@ impl<'a> Instance<'a> {
             return Ok(format!("branch ENI {}, {branch}, is deleted", label.eni));
         }
         let name = match link {
-            Some(link) => restore(&self.space.netlink, link, label, false).await?,
+            Some(link) => restore(&self.space.netlink, link, label, false)?,
             None => None,
         };
         Ok(match name {
@@ -61,8 +61,8 @@ impl<'a> Instance<'a> {
     /// Deletes the bridge's neighbour entries whose tasks are gone; gives their number. A veth is
     /// there before its entry, so an entry seen now whose veth is not there afterwards is nobody's;
     /// if another task takes its lease in this very moment, that one gets the entry back.
-    pub async fn forget_neighbours(&self) -> Result<usize> {
-        match self.try_forget_neighbours().await {
+    pub fn forget_neighbours(&self) -> Result<usize> {
+        match self.try_forget_neighbours() {
             Err(error) if error.is_no_device() => Ok(0), // no bridge yet
             forgotten => {
                 forgotten.doing(|| "deleting the neighbour entries of tasks that are gone")
@@ -70,21 +70,21 @@ impl<'a> Instance<'a> {
         }
     }
 
-    async fn try_forget_neighbours(&self) -> Result<usize, KernelError> {
-        let bridge = self.space.netlink.index(&self.credentials.bridge).await?;
+    fn try_forget_neighbours(&self) -> Result<usize, KernelError> {
+        let bridge = self.space.netlink.index(&self.credentials.bridge)?;
         let mut forgotten = 0;
-        for address in self.space.netlink.permanent_neighbours(bridge).await? {
+        for address in self.space.netlink.permanent_neighbours(bridge)? {
             let Some(lease) = self.credentials.lease_of(address) else { continue };
             let is_held = || if_nametoindex(lease.link_name().as_str()).is_ok();
             if is_held() {
                 continue;
             }
-            match self.space.netlink.delete_neighbour(bridge, address).await {
+            match self.space.netlink.delete_neighbour(bridge, address) {
                 Err(error) if !error.is_absent() => return Err(error),
                 _ => forgotten += 1,
             }
             if is_held() {
-                self.space.netlink.add_neighbour(bridge, address, lease.mac(), true).await?;
+                self.space.netlink.add_neighbour(bridge, address, lease.mac(), true)?;
             }
         }
         Ok(forgotten)

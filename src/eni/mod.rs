@@ -18,7 +18,7 @@ use restore::ANY_NAME;
 /// # Errors
 /// The kernel's; ENODEV where the ENI is not on the instance. After others it may be in the
 /// namespace all the same: see [`Netlink::move_link`].
-pub async fn move_in(
+pub fn move_in(
     instance: &Netlink,
     index: u32,
     task: &Netns,
@@ -28,33 +28,33 @@ pub async fn move_in(
 ) -> Answer<()> {
     let (name, alias) = (Some(inside.to_string()), Some(label.to_string()));
     let change = LinkChange { name, mtu, alias, ..LinkChange::default() };
-    instance.move_link(index, task, &change).await
+    instance.move_link(index, task, &change)
 }
 
 /// Takes the ENI out of the task's namespace. It moves to the instance, under its own name if that is
 /// free, else under any; a branch is deleted. False: it is not in the namespace.
-pub async fn take_out(task: &Netlink, instance: &Netns, label: &Label) -> Result<bool> {
-    let inside = async || {
-        let links = task.links().await.doing(|| "listing the task's links")?;
+pub fn take_out(task: &Netlink, instance: &Netns, label: &Label) -> Result<bool> {
+    let inside = || {
+        let links = task.links().doing(|| "listing the task's links")?;
         Ok::<_, Error>(find(&links, label).cloned())
     };
-    let Some(link) = inside().await? else {
+    let Some(link) = inside()? else {
         return Ok(false);
     };
     if let Some(branch) = label.branch {
         let doing = || format!("deleting branch ENI {} ({}), {branch}", label.eni, link.name);
-        return match task.delete_link(link.index).await {
+        return match task.delete_link(link.index) {
             Err(error) if error.is_no_device() => Ok(false),
             deleted => deleted.doing(doing).map(|()| true),
         };
     }
     let doing = || format!("moving ENI {} ({}) out of the task", label.eni, link.name);
     let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
-    match task.move_link(link.index, instance, &named(label.name.as_str())).await {
+    match task.move_link(link.index, instance, &named(label.name.as_str())) {
         // The name is taken on the instance. Where the name inside is free there, it has moved.
         Err(error) if error.is_exists() => {
-            if inside().await?.is_some() {
-                task.move_link(link.index, instance, &named(ANY_NAME)).await.doing(doing)?;
+            if inside()?.is_some() {
+                task.move_link(link.index, instance, &named(ANY_NAME)).doing(doing)?;
             }
         }
         moved => moved.doing(doing)?,

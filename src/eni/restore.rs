@@ -18,13 +18,8 @@ const DOWN: LinkChange =
 
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
 /// address, no label, and switched on only if `up`. Gives its name, or `None` if it has left.
-pub async fn restore(
-    instance: &Netlink,
-    link: &Link,
-    label: &Label,
-    up: bool,
-) -> Result<Option<String>> {
-    match try_restore(instance, link, label, up).await {
+pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Result<Option<String>> {
+    match try_restore(instance, link, label, up) {
         Err(error) if error.is_no_device() => Ok(None),
         restored => restored
             .map(Some)
@@ -32,13 +27,13 @@ pub async fn restore(
     }
 }
 
-async fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answer<String> {
+fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answer<String> {
     let renamed = link.name != label.name.as_str();
     if link.up && (renamed || !up) {
-        instance.set_link(link.index, &DOWN).await?;
+        instance.set_link(link.index, &DOWN)?;
     }
-    for (_, address) in instance.addresses(link.index).await? {
-        match instance.delete_address(link.index, address).await {
+    for (_, address) in instance.addresses(link.index)? {
+        match instance.delete_address(link.index, address) {
             Err(error) if !error.is_absent() => return Err(error),
             _ => {}
         }
@@ -50,16 +45,16 @@ async fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -
         alias: link.alias.is_some().then(String::new),
         up: up.then_some(true),
     };
-    let mut outcome = instance.set_link(link.index, &change).await;
+    let mut outcome = instance.set_link(link.index, &change);
     let taken =
         |outcome: &Answer<()>| renamed && outcome.as_ref().is_err_and(KernelError::is_exists);
-    if taken(&outcome) && make_way(instance, link, &label.name).await? {
-        outcome = instance.set_link(link.index, &change).await;
+    if taken(&outcome) && make_way(instance, link, &label.name)? {
+        outcome = instance.set_link(link.index, &change);
     }
     match outcome {
         Err(_) if taken(&outcome) => {
             let change = LinkChange { name: None, ..change };
-            instance.set_link(link.index, &change).await?;
+            instance.set_link(link.index, &change)?;
             log::warn!(
                 "ENI {} came home as {}: its own name, {}, is taken by another interface",
                 label.eni,
@@ -74,19 +69,19 @@ async fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -
 
 /// Makes a name free that the link itself has as an alternative one, which udev gave it, or that is
 /// the name of an ENI which came home under it and has one of its own. False: it is somebody else's.
-async fn make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
-    match try_make_way(instance, link, name).await {
+fn make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
+    match try_make_way(instance, link, name) {
         Err(error) if error.is_no_device() => Ok(true), // who had it has left meanwhile
         made => made,
     }
 }
 
-async fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
-    let Some(holder) = instance.link(name).await? else {
+fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
+    let Some(holder) = instance.link(name)? else {
         return Ok(true);
     };
     if holder.index == link.index {
-        return instance.delete_alternative_name(link.index, name).await.map(|()| true);
+        return instance.delete_alternative_name(link.index, name).map(|()| true);
     }
     let holder = [holder];
     let mut others = strays(&holder).filter(|(_, home)| home.name != *name);
@@ -94,9 +89,9 @@ async fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> 
         return Ok(false);
     };
     if other.up {
-        instance.set_link(other.index, &DOWN).await?;
+        instance.set_link(other.index, &DOWN)?;
     }
     let renamed = LinkChange { name: Some(ANY_NAME.to_owned()), ..LinkChange::default() };
-    instance.set_link(other.index, &renamed).await?;
+    instance.set_link(other.index, &renamed)?;
     Ok(true)
 }

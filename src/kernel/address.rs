@@ -18,12 +18,7 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; EEXIST where the link has it.
-    pub async fn add_address(
-        &self,
-        index: u32,
-        address: IpNetwork,
-        subnet_route: bool,
-    ) -> Answer<()> {
+    pub fn add_address(&self, index: u32, address: IpNetwork, subnet_route: bool) -> Answer<()> {
         let mut message = address_message(index, address);
         let mut flags = AddressFlags::empty();
         if address.is_ipv6() {
@@ -35,33 +30,33 @@ impl Netlink {
         }
         message.attributes.push(AddressAttribute::Flags(flags));
         let request = RouteNetlinkMessage::NewAddress(message);
-        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+        self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Takes an address from a link.
     ///
     /// # Errors
     /// The kernel's; EADDRNOTAVAIL where the link does not have it.
-    pub async fn delete_address(&self, index: u32, address: IpNetwork) -> Answer<()> {
-        self.change(RouteNetlinkMessage::DelAddress(address_message(index, address)), 0).await
+    pub fn delete_address(&self, index: u32, address: IpNetwork) -> Answer<()> {
+        self.change(&RouteNetlinkMessage::DelAddress(address_message(index, address)), 0)
     }
 
     /// The addresses of a link, each with its index, but for the IPv6 link-local ones, which the
     /// kernel makes itself.
-    pub async fn addresses(&self, index: u32) -> Answer<Vec<(u32, IpNetwork)>> {
+    pub fn addresses(&self, index: u32) -> Answer<Vec<(u32, IpNetwork)>> {
         let mut request = AddressMessage::default();
         request.header.index = index;
-        let own = self.dump_addresses(request).await?.into_iter();
+        let own = self.dump_addresses(request)?.into_iter();
         Ok(own.filter(|(of, _)| *of == index).collect())
     }
 
     /// The same of all links.
-    pub async fn all_addresses(&self) -> Answer<Vec<(u32, IpNetwork)>> {
-        self.dump_addresses(AddressMessage::default()).await
+    pub fn all_addresses(&self) -> Answer<Vec<(u32, IpNetwork)>> {
+        self.dump_addresses(AddressMessage::default())
     }
 
-    async fn dump_addresses(&self, request: AddressMessage) -> Answer<Vec<(u32, IpNetwork)>> {
-        let dump = self.dump(RouteNetlinkMessage::GetAddress(request)).await?;
+    fn dump_addresses(&self, request: AddressMessage) -> Answer<Vec<(u32, IpNetwork)>> {
+        let dump = self.dump(&RouteNetlinkMessage::GetAddress(request))?;
         let address = |message| match message {
             RouteNetlinkMessage::NewAddress(message) => {
                 Some((message.header.index, address_of(&message)?))

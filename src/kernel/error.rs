@@ -2,17 +2,19 @@
 
 use crate::error::KernelError;
 use nix::errno::Errno;
-use rtnetlink::packet_core::ErrorMessage;
 
 /// The result of one request.
 pub type Answer<T> = Result<T, KernelError>;
 
-impl From<ErrorMessage> for KernelError {
-    fn from(message: ErrorMessage) -> Self {
-        Self {
-            errno: Errno::from_raw(message.raw_code().saturating_neg()),
-            sentence: sentence(&message.header),
+/// The refusal in an acknowledgement or at the end of a dump; `None` if it says that all went well.
+pub(super) fn refusal(payload: &[u8]) -> Option<KernelError> {
+    let code = payload.get(..4).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes);
+    match code {
+        Some(code) if code < 0 => {
+            let errno = Errno::from_raw(code.saturating_neg());
+            Some(KernelError { errno, sentence: sentence(&payload[4..]) })
         }
+        _ => None,
     }
 }
 

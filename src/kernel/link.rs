@@ -84,43 +84,43 @@ const LINK_LOCAL_GROUPS: u16 = 0xfffd;
 
 impl Netlink {
     /// All links of the namespace, without their statistics.
-    pub async fn links(&self) -> Answer<Vec<Link>> {
+    pub fn links(&self) -> Answer<Vec<Link>> {
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-        let dump = self.dump(RouteNetlinkMessage::GetLink(request)).await?;
+        let dump = self.dump(&RouteNetlinkMessage::GetLink(request))?;
         Ok(dump.iter().filter_map(|raw| decode(&raw.payload)).collect())
     }
 
     /// The same without what belongs to a bridge or a bond: without the thousand ports of a thousand
     /// tasks, each of which would take the kernel 9 us.
-    pub async fn free_links(&self) -> Answer<Vec<Link>> {
+    pub fn free_links(&self) -> Answer<Vec<Link>> {
         /// "No master", since Linux 5.18 (`link_master_filtered`, net/core/rtnetlink.c).
         const NO_MASTER: u32 = u32::MAX;
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         request.attributes.push(LinkAttribute::Controller(NO_MASTER));
-        let dump = self.dump(RouteNetlinkMessage::GetLink(request)).await?;
+        let dump = self.dump(&RouteNetlinkMessage::GetLink(request))?;
         let free: Vec<Link> = dump.iter().filter_map(|raw| decode(&raw.payload)).collect();
         if free.is_empty() {
             // Older kernels take it for a number that no link has. The loopback interface is free.
-            let links = self.links().await?.into_iter();
+            let links = self.links()?.into_iter();
             return Ok(links.filter(|link| link.controller.is_none()).collect());
         }
         Ok(free)
     }
 
     /// The link of this name, if there is one.
-    pub async fn link(&self, name: &InterfaceName) -> Answer<Option<Link>> {
-        self.get_link(LinkUnspec::new_with_name(name.as_str()).build()).await
+    pub fn link(&self, name: &InterfaceName) -> Answer<Option<Link>> {
+        self.get_link(LinkUnspec::new_with_name(name.as_str()).build())
     }
 
     /// The link with this index, if there is one.
-    pub async fn link_at(&self, index: u32) -> Answer<Option<Link>> {
-        self.get_link(LinkUnspec::new_with_index(index).build()).await
+    pub fn link_at(&self, index: u32) -> Answer<Option<Link>> {
+        self.get_link(LinkUnspec::new_with_index(index).build())
     }
 
-    async fn get_link(&self, request: LinkMessage) -> Answer<Option<Link>> {
-        match self.get(RouteNetlinkMessage::GetLink(request)).await {
+    fn get_link(&self, request: LinkMessage) -> Answer<Option<Link>> {
+        match self.get(&RouteNetlinkMessage::GetLink(request)) {
             Ok(raw) => Ok(raw.and_then(|raw| decode(&raw.payload))),
             Err(error) if error.is_no_device() => Ok(None),
             Err(error) => Err(error),
@@ -131,30 +131,30 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; ENODEV where there is none.
-    pub async fn index(&self, name: &InterfaceName) -> Answer<u32> {
+    pub fn index(&self, name: &InterfaceName) -> Answer<u32> {
         let absent = || KernelError::from(Errno::ENODEV);
-        self.link(name).await?.map(|link| link.index).ok_or_else(absent)
+        self.link(name)?.map(|link| link.index).ok_or_else(absent)
     }
 
     /// Creates a bridge that is up and has its MAC address from its first moment on.
     ///
     /// # Errors
     /// The kernel's; EEXIST where the name is taken.
-    pub async fn add_bridge(&self, name: &InterfaceName, mac: Mac, mtu: u32) -> Answer<()> {
+    pub fn add_bridge(&self, name: &InterfaceName, mac: Mac, mtu: u32) -> Answer<()> {
         let bridge = LinkBridge::new(name.as_str())
             .address(mac.bytes().to_vec())
             .mtu(mtu)
             .mcast_snooping(false)
             .up();
         let request = RouteNetlinkMessage::NewLink(bridge.build());
-        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+        self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Creates a veth pair. Neither end is up: the far one cannot be yet (ENOTCONN).
     ///
     /// # Errors
     /// The kernel's; EEXIST where either name is taken.
-    pub async fn add_veth(&self, veth: &Veth<'_>) -> Answer<()> {
+    pub fn add_veth(&self, veth: &Veth<'_>) -> Answer<()> {
         let far = LinkMessageBuilder::<LinkUnspec>::new()
             .name(veth.inside.as_str())
             .address(veth.mac.bytes().to_vec())
@@ -165,7 +165,7 @@ impl Netlink {
             .controller(veth.bridge)
             .mtu(veth.mtu);
         let request = RouteNetlinkMessage::NewLink(near.build());
-        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+        self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Creates a link of a VLAN. It is not up. With `%d` in its name, the kernel picks the first number
@@ -174,18 +174,18 @@ impl Netlink {
     /// # Errors
     /// The kernel's; EEXIST where the VLAN is taken, or the name, there or here (before Linux 6.15, the
     /// kernel looks for it on both sides). ENODEV where the trunk is gone.
-    pub async fn add_vlan(&self, vlan: &Vlan<'_>, name: &str) -> Answer<()> {
+    pub fn add_vlan(&self, vlan: &Vlan<'_>, name: &str) -> Answer<()> {
         let link = LinkVlan::new(name, vlan.trunk, vlan.id.number())
             .address(vlan.mac.bytes().to_vec())
             .mtu(vlan.mtu)
             .setns_by_fd(vlan.netns.as_raw_fd());
         let request = RouteNetlinkMessage::NewLink(link.build());
-        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+        self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Labels a bridge port, sets its flags and switches it on, in one message, so that it never
     /// forwards a frame that it should not.
-    pub async fn configure_port(&self, index: u32, alias: &str, flags: PortFlags) -> Answer<()> {
+    pub fn configure_port(&self, index: u32, alias: &str, flags: PortFlags) -> Answer<()> {
         let port = LinkBridgePort::new(index).alias(alias).up();
         let port = match flags {
             PortFlags::Default => port,
@@ -198,13 +198,13 @@ impl Netlink {
                 .group_fwd_mask(LINK_LOCAL_GROUPS),
         };
         // RTM_NEWLINK: RTM_SETLINK does not look at the data of ports.
-        self.change(RouteNetlinkMessage::NewLink(port.build()), 0).await
+        self.change(&RouteNetlinkMessage::NewLink(port.build()), 0)
     }
 
     /// Changes properties of a link.
-    pub async fn set_link(&self, index: u32, change: &LinkChange) -> Answer<()> {
+    pub fn set_link(&self, index: u32, change: &LinkChange) -> Answer<()> {
         let message = message_for(index, change).build();
-        self.change(RouteNetlinkMessage::SetLink(message), 0).await
+        self.change(&RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Moves a link into another namespace and changes it there, in one message. The kernel does
@@ -212,26 +212,26 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; EEXIST where the name is taken there, and then the link may have moved.
-    pub async fn move_link(&self, index: u32, to: &Netns, change: &LinkChange) -> Answer<()> {
+    pub fn move_link(&self, index: u32, to: &Netns, change: &LinkChange) -> Answer<()> {
         let message = message_for(index, change).setns_by_fd(to.as_raw_fd()).build();
-        self.change(RouteNetlinkMessage::SetLink(message), 0).await
+        self.change(&RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Deletes an alternative name of a link (`ip link property`).
     ///
     /// # Errors
     /// The kernel's; ENODEV where the link has left.
-    pub async fn delete_alternative_name(&self, index: u32, name: &InterfaceName) -> Answer<()> {
+    pub fn delete_alternative_name(&self, index: u32, name: &InterfaceName) -> Answer<()> {
         let mut message = LinkUnspec::new_with_index(index).build();
         let name = Prop::AltIfName(name.to_string());
         message.attributes.push(LinkAttribute::PropList(vec![name]));
-        self.change(RouteNetlinkMessage::DelLinkProp(message), 0).await
+        self.change(&RouteNetlinkMessage::DelLinkProp(message), 0)
     }
 
     /// Deletes a link.
-    pub async fn delete_link(&self, index: u32) -> Answer<()> {
+    pub fn delete_link(&self, index: u32) -> Answer<()> {
         let message = LinkUnspec::new_with_index(index).build();
-        self.change(RouteNetlinkMessage::DelLink(message), 0).await
+        self.change(&RouteNetlinkMessage::DelLink(message), 0)
     }
 }
 

@@ -2,24 +2,21 @@
 
 use crate::{
     error::{Doing, Result},
-    kernel::{netns::Netns, socket::Raw},
+    kernel::{error::Answer, netns::Netns},
 };
-use futures_util::{FutureExt, StreamExt, stream::BoxStream};
 use rtnetlink::{
     MulticastGroup,
-    proto::{Connection, new_connection},
-    sys::{AsyncSocket, SocketAddr, protocols::NETLINK_ROUTE},
+    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
-use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
-/// A subscription to the link events of one namespace.
+/// A subscription to the link events of one namespace. Its descriptor can be read when there was one.
 ///
 /// Subscribe, look, wait, look again: what changes between the look and the wait is then waiting
 /// in the socket. An event says only *that* something changed; what is so, a look must tell. That
 /// also covers events that were lost because the socket's buffer was full.
-pub struct Monitor {
-    events: BoxStream<'static, ()>,
-}
+#[derive(Debug)]
+pub struct Monitor(Socket);
 
 impl Monitor {
     /// Subscribes in a namespace.
@@ -27,27 +24,28 @@ impl Monitor {
     /// # Errors
     /// The namespace cannot be entered, or the kernel does not give us a socket.
     pub fn within(netns: &Netns) -> Result<Self> {
-        let runtime = tokio::runtime::Handle::current();
-        netns.within(move || {
-            let _entered = runtime.enter();
-            subscribe().doing(|| "subscribing to link events")
-        })
+        netns.within(|| subscribe().doing(|| "subscribing to link events"))
     }
 
-    /// Waits for an event since the last call, and takes all that have queued up.
-    pub async fn event(&mut self) {
-        if self.events.next().await.is_none() {
-            // The socket is gone. Never return: the caller's limits end the wait.
-            std::future::pending::<()>().await;
+    /// Takes all events that have queued up.
+    pub fn drain(&self) {
+        // EAGAIN: that was all. ENOBUFS: some were lost, and the next look tells.
+        let mut event = Vec::with_capacity(1);
+        while self.0.recv(&mut event, 0).is_ok() {
+            event.clear();
         }
-        while self.events.next().now_or_never().flatten().is_some() {}
     }
 }
 
-fn subscribe() -> io::Result<Monitor> {
-    let (mut connection, _, events): (Connection<Raw>, _, _) = new_connection(NETLINK_ROUTE)?;
-    let groups = 1 << (MulticastGroup::Link as u32 - 1);
-    connection.socket_mut().socket_mut().bind(&SocketAddr::new(0, groups))?;
-    tokio::spawn(connection);
-    Ok(Monitor { events: events.map(|_| ()).boxed() })
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn subscribe() -> Answer<Monitor> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind(&SocketAddr::new(0, 1 << (MulticastGroup::Link as u32 - 1)))?;
+    socket.set_non_blocking(true)?;
+    Ok(Monitor(socket))
 }

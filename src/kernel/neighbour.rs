@@ -18,7 +18,7 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; EEXIST where there is one and `replace` is not set.
-    pub async fn add_neighbour(
+    pub fn add_neighbour(
         &self,
         index: u32,
         address: IpAddr,
@@ -28,22 +28,22 @@ impl Netlink {
         let mut message = neighbour(index, address);
         message.header.state = NeighbourState::Permanent;
         message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
-        self.change(RouteNetlinkMessage::NewNeighbour(message), creating(replace)).await
+        self.change(&RouteNetlinkMessage::NewNeighbour(message), creating(replace))
     }
 
     /// Deletes a neighbour.
     ///
     /// # Errors
     /// The kernel's; ENOENT where it is not there.
-    pub async fn delete_neighbour(&self, index: u32, address: IpAddr) -> Answer<()> {
-        self.change(RouteNetlinkMessage::DelNeighbour(neighbour(index, address)), 0).await
+    pub fn delete_neighbour(&self, index: u32, address: IpAddr) -> Answer<()> {
+        self.change(&RouteNetlinkMessage::DelNeighbour(neighbour(index, address)), 0)
     }
 
     /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
-    pub async fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
+    pub fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
         let mut request = NeighbourMessage::default();
         request.attributes.push(NeighbourAttribute::IfIndex(index));
-        let dump = self.dump(RouteNetlinkMessage::GetNeighbour(request)).await?;
+        let dump = self.dump(&RouteNetlinkMessage::GetNeighbour(request))?;
         let permanent = |message| match message {
             RouteNetlinkMessage::NewNeighbour(message)
                 if message.header.ifindex == index
@@ -61,14 +61,14 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; EEXIST where the address is bound and `replace` is not set.
-    pub async fn add_fdb_entry(&self, port: u32, mac: Mac, replace: bool) -> Answer<()> {
+    pub fn add_fdb_entry(&self, port: u32, mac: Mac, replace: bool) -> Answer<()> {
         let mut message = NeighbourMessage::default();
         message.header.family = AddressFamily::Bridge;
         message.header.ifindex = port;
         message.header.state = NeighbourState::Noarp;
         message.header.flags = NeighbourFlags::Controller;
         message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
-        self.change(RouteNetlinkMessage::NewNeighbour(message), creating(replace)).await
+        self.change(&RouteNetlinkMessage::NewNeighbour(message), creating(replace))
     }
 }
 

@@ -23,33 +23,32 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; EEXIST where one to the same destination is there.
-    pub async fn add_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
+    pub fn add_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
         let request = RouteNetlinkMessage::NewRoute(message_of(route, index));
-        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+        self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Deletes a route from the main table.
     ///
     /// # Errors
     /// The kernel's; ESRCH where it is not there.
-    pub async fn delete_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
-        self.change(RouteNetlinkMessage::DelRoute(message_of(route, index)), 0).await
+    pub fn delete_route(&self, route: &Route, index: Option<u32>) -> Answer<()> {
+        self.change(&RouteNetlinkMessage::DelRoute(message_of(route, index)), 0)
     }
 
     /// Whether the main table has exactly this route.
-    pub async fn has_route(&self, route: &Route, index: Option<u32>) -> Answer<bool> {
+    pub fn has_route(&self, route: &Route, index: Option<u32>) -> Answer<bool> {
         let wanted = RouteKey::of(&message_of(route, index));
-        let routes = self.main_table(wanted.family).await?;
+        let routes = self.main_table(wanted.family)?;
         Ok(routes.iter().any(|route| RouteKey::of(route) == wanted))
     }
 
     /// The indices of the links that carry the best default route of each family.
-    pub async fn uplinks(&self) -> Answer<Vec<u32>> {
+    pub fn uplinks(&self) -> Answer<Vec<u32>> {
         let mut uplinks = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let defaults: Vec<RouteMessage> = self
-                .main_table(family)
-                .await?
+                .main_table(family)?
                 .into_iter()
                 .filter(|route| route.header.destination_prefix_length == 0)
                 .filter(|route| route.header.kind == RouteType::Unicast)
@@ -63,11 +62,11 @@ impl Netlink {
     }
 
     /// The routes of one family in the main table; none where the kernel does not know the family.
-    async fn main_table(&self, family: AddressFamily) -> Answer<Vec<RouteMessage>> {
+    fn main_table(&self, family: AddressFamily) -> Answer<Vec<RouteMessage>> {
         let mut request = RouteMessage::default();
         request.header.address_family = family;
         request.header.table = RouteHeader::RT_TABLE_MAIN;
-        let dump = match self.dump(RouteNetlinkMessage::GetRoute(request)).await {
+        let dump = match self.dump(&RouteNetlinkMessage::GetRoute(request)) {
             Err(error) if error.is_absent() => Vec::new(), // no such table yet
             dump => dump?,
         };

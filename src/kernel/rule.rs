@@ -14,12 +14,12 @@ use std::net::IpAddr;
 
 impl Netlink {
     /// The rules of both families.
-    pub async fn rules(&self) -> Answer<Vec<Rule>> {
+    pub fn rules(&self) -> Answer<Vec<Rule>> {
         let mut rules = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut request = RuleMessage::default();
             request.header.family = family;
-            for raw in self.dump(RouteNetlinkMessage::GetRule(request)).await? {
+            for raw in self.dump(&RouteNetlinkMessage::GetRule(request))? {
                 match raw.decode() {
                     // A kernel without the family answers for all that it has.
                     Some(RouteNetlinkMessage::NewRule(rule)) if rule.header.family == family => {
@@ -36,17 +36,17 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's; ENOENT where it is not there.
-    pub async fn delete_rule(&self, rule: &Rule) -> Answer<()> {
-        self.change(RouteNetlinkMessage::DelRule(message_of(rule)), 0).await
+    pub fn delete_rule(&self, rule: &Rule) -> Answer<()> {
+        self.change(&RouteNetlinkMessage::DelRule(message_of(rule)), 0)
     }
 
     /// Adds a rule that was there before.
     ///
     /// # Errors
     /// The kernel's; EEXIST where it is there.
-    pub async fn add_rule(&self, rule: &Rule) -> Answer<()> {
+    pub fn add_rule(&self, rule: &Rule) -> Answer<()> {
         let request = RouteNetlinkMessage::NewRule(message_of(rule));
-        self.change(request, NLM_F_CREATE | NLM_F_EXCL).await
+        self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
     }
 }
 

@@ -3,35 +3,48 @@
 //! Messages are decoded here only as far as the netlink header. What is in them is decoded by those
 //! who asked, because not everything decodes: a task with `CAP_NET_ADMIN` can give its ENI a name or
 //! a label that is no text, and libraries drop such a message, or wait for one that they dropped.
+//!
+//! The kernel does the work while it takes the request, so nothing is gained by not waiting.
 
 use crate::{
     error::{Doing, KernelError, Result},
-    kernel::{error::Answer, netns::Netns},
+    kernel::{
+        error::{Answer, refusal},
+        netns::Netns,
+    },
 };
-use futures_util::StreamExt;
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{setsockopt, sockopt::ReceiveTimeout},
+        time::TimeVal,
+    },
+};
 use rtnetlink::{
     packet_core::{
-        DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable,
-        NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+        NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+        NLMSG_OVERRUN, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
     },
     packet_route::RouteNetlinkMessage,
-    proto::{Connection, ConnectionHandle, new_connection},
-    sys::{AsyncSocket, SocketAddr, protocols::NETLINK_ROUTE},
+    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
-use std::{io, time::Duration};
+use std::cell::Cell;
 
 /// How often a dump that changed under our hands is made again.
 const DUMP_TRIES: usize = 10;
 
-/// How long the kernel may take for one answer. It takes milliseconds; whatever is wrong after
-/// this, waiting longer will not mend it, and the runtime's own patience is not for waiting.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the kernel may take for one answer, in seconds. It takes milliseconds; whatever is wrong
+/// after this, waiting longer will not mend it, and the runtime's own patience is not for waiting.
+const ANSWER_TIMEOUT: i64 = 5;
+
+/// `struct nlmsghdr` (linux/netlink.h): length, type, flags, sequence number, port.
+const HEADER_LEN: usize = 16;
 
 /// A routing socket in one namespace.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Netlink {
-    handle: ConnectionHandle<Raw>,
+    socket: Socket,
+    sequence: Cell<u32>,
 }
 
 /// A message of the routing family, as the kernel writes it.
@@ -41,42 +54,20 @@ pub(super) struct Raw {
     pub(super) payload: Vec<u8>,
 }
 
+/// What came for a request.
+#[derive(Default)]
+struct Answers {
+    messages: Vec<Raw>,
+    /// Whether something changed while the kernel listed it (`NLM_F_DUMP_INTR`).
+    torn: bool,
+}
+
 impl Raw {
     /// The message, where it decodes.
     pub(super) fn decode(&self) -> Option<RouteNetlinkMessage> {
         let mut header = NetlinkHeader::default();
         header.message_type = self.kind;
         RouteNetlinkMessage::deserialize(&header, &self.payload).ok()
-    }
-}
-
-impl From<RouteNetlinkMessage> for Raw {
-    fn from(message: RouteNetlinkMessage) -> Self {
-        let mut payload = vec![0; NetlinkSerializable::buffer_len(&message)];
-        message.serialize(&mut payload);
-        Self { kind: message.message_type(), payload }
-    }
-}
-
-impl NetlinkSerializable for Raw {
-    fn message_type(&self) -> u16 {
-        self.kind
-    }
-
-    fn buffer_len(&self) -> usize {
-        self.payload.len()
-    }
-
-    fn serialize(&self, buffer: &mut [u8]) {
-        buffer.copy_from_slice(&self.payload);
-    }
-}
-
-impl NetlinkDeserializable for Raw {
-    type Error = DecodeError;
-
-    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self { kind: header.message_type, payload: payload.to_owned() })
     }
 }
 
@@ -91,73 +82,132 @@ impl Netlink {
     /// # Errors
     /// The namespace cannot be entered, or the kernel does not give us a socket.
     pub fn within(netns: &Netns) -> Result<Self> {
-        let runtime = tokio::runtime::Handle::current();
-        netns.within(move || {
-            let _entered = runtime.enter();
-            Self::here()
-        })
+        netns.within(Self::here)
     }
 
     /// Asks for a change; `flags` beyond those that every change has.
-    pub(super) async fn change(&self, request: RouteNetlinkMessage, flags: u16) -> Answer<()> {
-        self.ask(request, NLM_F_ACK | flags).await.map(|_| ())
+    pub(super) fn change(&self, request: &RouteNetlinkMessage, flags: u16) -> Answer<()> {
+        self.ask(request, NLM_F_ACK | flags).map(|_| ())
     }
 
     /// Asks for one object.
-    pub(super) async fn get(&self, request: RouteNetlinkMessage) -> Answer<Option<Raw>> {
-        Ok(self.ask(request, 0).await?.0.into_iter().next())
+    pub(super) fn get(&self, request: &RouteNetlinkMessage) -> Answer<Option<Raw>> {
+        Ok(self.ask(request, 0)?.messages.into_iter().next())
     }
 
-    /// Asks for everything that matches, whole: a dump that was torn by a change in the meantime
-    /// (`NLM_F_DUMP_INTR`) may lack what it should show, and is made again.
-    pub(super) async fn dump(&self, request: RouteNetlinkMessage) -> Answer<Vec<Raw>> {
-        let mut answer = Vec::new();
+    /// Asks for everything that matches, whole: a dump that was torn by a change in the meantime may
+    /// lack what it should show, and is made again.
+    pub(super) fn dump(&self, request: &RouteNetlinkMessage) -> Answer<Vec<Raw>> {
         for _ in 0..DUMP_TRIES {
-            let torn;
-            (answer, torn) = self.ask(request.clone(), NLM_F_DUMP).await?;
-            if !torn {
-                break;
+            let answers = self.ask(request, NLM_F_DUMP)?;
+            if !answers.torn {
+                return Ok(answers.messages);
             }
         }
-        Ok(answer)
+        Err(KernelError {
+            errno: Errno::EINTR,
+            sentence: Some(format!("it changed {DUMP_TRIES} times while it was listed")),
+        })
     }
 
-    async fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> Answer<(Vec<Raw>, bool)> {
-        let exchange = async {
-            let mut header = NetlinkHeader::default();
-            header.flags = NLM_F_REQUEST | flags;
-            let payload = NetlinkPayload::InnerMessage(Raw::from(request));
-            let message = NetlinkMessage::new(header, payload);
-            let sent = self.handle.request(message, SocketAddr::new(0, 0));
-            let mut stream = sent.map_err(|_| KernelError::from(Errno::EPIPE))?;
-            let (mut answers, mut torn) = (Vec::new(), false);
-            while let Some(message) = stream.next().await {
-                torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(answer) => answers.push(answer),
-                    NetlinkPayload::Error(error) if error.code.is_some() => {
-                        return Err(error.into());
-                    }
-                    NetlinkPayload::Overrun(_) => return Err(Errno::ENOBUFS.into()),
-                    _ => {}
+    fn ask(&self, request: &RouteNetlinkMessage, flags: u16) -> Answer<Answers> {
+        let sequence = self.sequence.get().wrapping_add(1);
+        self.sequence.set(sequence);
+        let mut bytes = vec![0; HEADER_LEN + request.buffer_len()];
+        let length = u32::try_from(bytes.len()).map_err(|_| Errno::EMSGSIZE)?;
+        bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&request.message_type().to_ne_bytes());
+        bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
+        bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        request.serialize(&mut bytes[HEADER_LEN..]);
+        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        let mut answers = Answers::default();
+        let is_single = flags & (NLM_F_ACK | NLM_F_DUMP) == 0;
+        loop {
+            // As much as there is: a link with hundreds of alternative names takes 64 KiB.
+            let (bytes, _) = self.socket.recv_from_full()?;
+            if answers.take(&bytes, sequence)? || (is_single && !answers.messages.is_empty()) {
+                return Ok(answers);
+            }
+        }
+    }
+}
+
+impl Answers {
+    /// Takes the messages of one datagram; true when the last one has come. What is left of an earlier
+    /// request, whose answer came too late, is passed over.
+    fn take(&mut self, mut bytes: &[u8], sequence: u32) -> Answer<bool> {
+        let truncated = || KernelError::from(Errno::EBADMSG);
+        while !bytes.is_empty() {
+            let number =
+                |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+            let half =
+                |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+            let length = number(0).and_then(|length| usize::try_from(length).ok());
+            let length = length.ok_or_else(truncated)?;
+            let payload = bytes.get(HEADER_LEN..length).ok_or_else(truncated)?;
+            let (kind, flags) = half(4).zip(half(6)).ok_or_else(truncated)?;
+            if number(8) == Some(sequence) {
+                self.torn |= flags & NLM_F_DUMP_INTR != 0;
+                match kind {
+                    // A dump may fail at its end.
+                    NLMSG_ERROR | NLMSG_DONE => return refusal(payload).map_or(Ok(true), Err),
+                    NLMSG_OVERRUN => return Err(Errno::ENOBUFS.into()),
+                    _ => self.messages.push(Raw { kind, payload: payload.to_owned() }),
                 }
             }
-            Ok((answers, torn))
-        };
-        let late = |_| Err(KernelError::from(Errno::ETIMEDOUT));
-        tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or_else(late)
+            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        Ok(false)
     }
 }
 
 /// Makes the socket; it belongs to the namespace that the thread is in now.
-fn open() -> io::Result<Netlink> {
-    let (mut connection, handle, _): (Connection<Raw>, _, _) = new_connection(NETLINK_ROUTE)?;
-    let socket = connection.socket_mut().socket_mut();
+fn open() -> Answer<Netlink> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
     // What we ask for in a dump is what we get, or an error.
     socket.set_netlink_get_strict_chk(true)?;
     // The kernel's sentence about what was wrong, and without our request in front of it.
     socket.set_ext_ack(true)?;
     socket.set_cap_ack(true)?;
-    tokio::spawn(connection);
-    Ok(Netlink { handle })
+    setsockopt(&socket, ReceiveTimeout, &TimeVal::new(ANSWER_TIMEOUT, 0))?;
+    Ok(Netlink { socket, sequence: Cell::new(0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER_LEN + payload.len()).expect("short");
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn answers_end_with_an_error_or_with_the_last_one() {
+        let mut answers = Answers::default();
+        let two = [message(16, 2, 7, b"one"), message(16, NLM_F_DUMP_INTR, 7, b"two")].concat();
+        assert_eq!(answers.take(&two, 7), Ok(false));
+        assert_eq!((answers.messages.len(), answers.torn), (2, true));
+        assert_eq!(answers.take(&message(NLMSG_DONE, 0, 6, &[0; 4]), 7), Ok(false), "another's");
+        assert_eq!(answers.take(&message(NLMSG_DONE, 0, 7, &[0; 4]), 7), Ok(true));
+        assert_eq!(answers.take(&message(NLMSG_ERROR, 0, 7, &[0; 20]), 7), Ok(true));
+        let refused = message(NLMSG_ERROR, 0, 7, &(-17_i32).to_ne_bytes());
+        assert_eq!(answers.take(&refused, 7), Err(Errno::EEXIST.into()));
+    }
+
+    #[test]
+    fn what_is_cut_short_is_an_error() {
+        let whole = message(16, 0, 7, b"payload");
+        for len in 1..HEADER_LEN + 7 {
+            assert!(Answers::default().take(&whole[..len], 7).is_err(), "{len}");
+        }
+    }
 }

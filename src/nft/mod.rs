@@ -29,10 +29,10 @@ pub fn has_nftables(ruleset: &Ruleset) -> Result<bool> {
 ///
 /// # Errors
 /// They are there, and stay.
-pub async fn remove() -> Result<Option<String>> {
+pub fn remove() -> Result<Option<String>> {
     if !chains::has_tables().unwrap_or(false) {
         return Ok(None);
     }
-    program::remove().await.doing(|| "removing nftables rules from the instance")?;
+    program::remove().doing(|| "removing nftables rules from the instance")?;
     Ok(Some("nftables rules are removed".to_owned()))
 }

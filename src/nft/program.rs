@@ -4,32 +4,32 @@ use crate::{
     error::{Doing, Error, Result, refuse},
     nft::ruleset::{Ruleset, removal},
 };
-use std::{path::Path, process::Stdio, time::Duration};
-use tokio::{io::AsyncWriteExt, process::Command};
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// Where `nft` may be: hooks run without a `PATH`, and root's programs are not looked for in one.
 const PLACES: [&str; 4] = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft"];
-
-/// How long it may take. It takes milliseconds, unless another transaction goes on.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Installs the rules in one transaction, in place of what was there of ours.
 ///
 /// # Errors
 /// There is no `nft`, or what it or the kernel says.
-pub async fn install(ruleset: &Ruleset) -> Result<()> {
-    run(&ruleset.to_string()).await
+pub fn install(ruleset: &Ruleset) -> Result<()> {
+    run(&ruleset.to_string())
 }
 
 /// Takes our tables away, if they are there.
 ///
 /// # Errors
 /// There is no `nft`, or what it or the kernel says.
-pub async fn remove() -> Result<()> {
-    run(&removal()).await
+pub fn remove() -> Result<()> {
+    run(&removal())
 }
 
-async fn run(text: &str) -> Result<()> {
+fn run(text: &str) -> Result<()> {
     let Some(program) = PLACES.iter().find(|place| Path::new(place).exists()) else {
         return refuse(format!(
             "there is no {}: install the nftables package, or switch off redirect, filter and \
@@ -37,25 +37,20 @@ async fn run(text: &str) -> Result<()> {
             PLACES[0]
         ));
     };
-    let work = async {
-        let mut child = Command::new(program)
-            .args(["-f", "-"])
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .doing(|| format!("starting {program}"))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // If it does not read all, it says why.
-            stdin.write_all(text.as_bytes()).await.ok();
-        }
-        child.wait_with_output().await.doing(|| format!("waiting for {program}"))
-    };
-    let late = |_| refuse(format!("{program} did not end in {} s", TIMEOUT.as_secs()));
-    let output = tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(late)?;
+    let mut child = Command::new(program)
+        .args(["-f", "-"])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .doing(|| format!("starting {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // If it does not read all, it says why.
+        stdin.write_all(text.as_bytes()).ok();
+    }
+    let output = child.wait_with_output().doing(|| format!("waiting for {program}"))?;
     if output.status.success() {
         return Ok(());
     }

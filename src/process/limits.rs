@@ -1,18 +1,18 @@
 //! When to stop: the time is up, or somebody asks us to.
 
 use crate::error::{Doing, Result, give_up};
-use futures_util::{
-    FutureExt,
-    future::{Either, select},
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
 };
-use nix::sys::signal::{SigSet, Signal as Number};
 use std::{
-    cell::RefCell,
-    future::poll_fn,
-    pin::pin,
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The limits of one call.
 ///
@@ -23,22 +23,23 @@ pub struct Limits {
     /// How long to wait for one link to be operationally up.
     pub link_up_timeout: Duration,
     deadline: Instant,
-    terminate: RefCell<Signal>,
+    terminate: SignalFd,
 }
 
 impl Limits {
-    /// Starts the clock, and listens for SIGTERM: crun calls hooks with all signals blocked.
+    /// Starts the clock, and takes SIGTERM for a request to stop. (crun calls hooks with all signals
+    /// blocked, others do not: from here on it is blocked, and read.)
     ///
     /// # Errors
     /// The kernel does not let us listen.
     pub fn start(time: Duration, link_up_timeout: Duration) -> Result<Self> {
         let doing = || "listening for SIGTERM";
-        let terminate = signal(SignalKind::terminate()).doing(doing)?;
         let mut set = SigSet::empty();
-        set.add(Number::SIGTERM);
-        set.thread_unblock().doing(doing)?;
-        let (deadline, terminate) = (Instant::now() + time, RefCell::new(terminate));
-        Ok(Self { link_up_timeout, deadline, terminate })
+        set.add(Signal::SIGTERM);
+        set.thread_block().doing(doing)?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let terminate = SignalFd::with_flags(&set, flags).doing(doing)?;
+        Ok(Self { link_up_timeout, deadline: Instant::now() + time, terminate })
     }
 
     /// Whether to go on.
@@ -46,8 +47,8 @@ impl Limits {
     /// # Errors
     /// Not to: the time is up, or SIGTERM came.
     pub fn check(&self) -> Result<()> {
-        if self.terminate.borrow_mut().recv().now_or_never().is_some() {
-            return terminated();
+        if self.terminate.read_signal().doing(|| "reading signals")?.is_some() {
+            return give_up("terminated by SIGTERM");
         }
         if Instant::now() >= self.deadline {
             return give_up("out of time (deadline-seconds in config.toml)");
@@ -55,27 +56,53 @@ impl Limits {
         Ok(())
     }
 
-    /// Waits for an event, for no longer than `until`. False: there was none.
+    /// Waits until there is something to read from `events`, for no longer than `until`. False: there
+    /// was nothing.
     ///
     /// # Errors
     /// The time is up, or SIGTERM came.
-    pub async fn wait_for_event(
-        &self,
-        event: impl Future<Output = ()>,
-        until: Instant,
-    ) -> Result<bool> {
-        let limit = until.min(self.deadline);
-        let event = tokio::time::timeout_at(limit.into(), event);
-        let asked = poll_fn(|context| self.terminate.borrow_mut().poll_recv(context));
-        match select(pin!(event), asked).await {
-            Either::Left((Ok(()), _)) => Ok(true),
-            Either::Left((Err(_), _)) if limit == until => Ok(false),
-            Either::Left((Err(_), _)) => self.check().map(|()| false),
-            Either::Right(_) => terminated(),
+    pub fn wait_for_event(&self, events: &impl AsFd, until: Instant) -> Result<bool> {
+        loop {
+            self.check()?;
+            let left = until.min(self.deadline).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // At the deadline, the check above says so the next time.
+                return if until <= self.deadline {
+                    Ok(false)
+                } else {
+                    self.check().map(|()| false)
+                };
+            }
+            let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+            let mut fds = [readable(events.as_fd()), readable(self.terminate.as_fd())];
+            // Rounded up: not to ask again and again in the last millisecond.
+            let timeout = left + Duration::from_millis(1);
+            match poll(&mut fds, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)) {
+                Err(Errno::EINTR) | Ok(0) => {}
+                Ok(_) if fds[0].any() == Some(true) => return Ok(true),
+                Ok(_) => {}
+                Err(errno) => Err(errno).doing(|| "waiting for events")?,
+            }
         }
     }
 }
 
-fn terminated<T>() -> Result<T> {
-    give_up("terminated by SIGTERM")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn waiting_ends_with_the_event_or_in_time() {
+        let limits = Limits::start(Duration::from_mins(1), Duration::ZERO).expect("limits");
+        let (near, mut far) = UnixStream::pair().expect("a pair");
+        let soon = || Instant::now() + Duration::from_millis(20);
+        assert!(!limits.wait_for_event(&near, soon()).expect("in time"));
+        std::io::Write::write_all(&mut far, b"x").expect("written");
+        assert!(limits.wait_for_event(&near, soon()).expect("in time"));
+        let over = Limits::start(Duration::from_millis(5), Duration::ZERO).expect("limits");
+        let (near, _far) = UnixStream::pair().expect("a pair");
+        let error = over.wait_for_event(&near, Instant::now() + Duration::from_secs(9));
+        assert!(error.expect_err("late").line().contains("out of time"));
+    }
 }

@@ -4,4 +4,3 @@ pub mod limits;
 pub mod logging;
 pub mod privileges;
 pub mod timings;
-pub mod work;

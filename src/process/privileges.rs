@@ -9,9 +9,15 @@ use nix::sys::prctl;
 const NEEDED: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE];
 
-/// Gives up what is not needed, for good: neither this process nor `nft`, which it may start, can get
-/// it back. To be called when all files are read, while there is only one thread.
-pub fn drop_unneeded() -> Result<()> {
+/// Gives up what is not needed, for good: this process cannot get it back. To be called when all
+/// files are read, while there is only one thread. Where it is not possible, the log says so.
+pub fn drop_unneeded() {
+    if let Err(error) = try_drop_unneeded() {
+        log::warn!("going on with all privileges: {}", error.line());
+    }
+}
+
+fn try_drop_unneeded() -> Result<()> {
     prctl::set_no_new_privs().doing(|| "setting no_new_privs")?;
     let held = caps::read(None, CapSet::Permitted).doing(|| "reading capabilities")?;
     let kept: CapsHashSet = NEEDED.into_iter().filter(|needed| held.contains(needed)).collect();

@@ -24,27 +24,28 @@ const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
 ///
 /// # Errors
 /// It is not there in time, or in the hands of a task that lives.
-pub async fn wait_for_eni(
+pub fn wait_for_eni(
     request: &Request<'_>,
     ruleset: &Ruleset,
     sides: &Sides,
     limits: &Limits,
     until: Instant,
 ) -> Result<Snapshot> {
-    let snapshot = snapshot(request, ruleset, sides).await?;
+    let snapshot = snapshot(request, ruleset, sides)?;
     if is_here(request, &snapshot)? {
         return Ok(snapshot);
     }
     log::debug!("waiting for ENI {} to be attached", request.task.mac);
-    let mut monitor = Monitor::within(&sides.instance.netns)?;
+    let monitor = Monitor::within(&sides.instance.netns)?;
     loop {
-        let snapshot = self::snapshot(request, ruleset, sides).await?;
+        let snapshot = self::snapshot(request, ruleset, sides)?;
         if is_here(request, &snapshot)? {
             return Ok(snapshot);
         }
-        if !limits.wait_for_event(monitor.event(), until).await? {
+        if !limits.wait_for_event(&monitor, until)? {
             return give_up(absent(request.task, &snapshot.instance));
         }
+        monitor.drain();
     }
 }
 
@@ -62,17 +63,17 @@ fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
 /// Looks at what this task's plan depends on. Mostly, its ENI is at home and nothing is in its way:
 /// then what belongs to the instance's bridges and bonds, which may be a thousand tasks, need not be
 /// looked at, but for the ports of this one.
-pub async fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
+pub fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
     let instance = &sides.instance.netlink;
-    let links = instance.free_links().await.doing(|| "looking at the instance")?;
-    let mut snapshot = snapshot_with(ruleset, sides, links).await?;
+    let links = instance.free_links().doing(|| "looking at the instance")?;
+    let mut snapshot = snapshot_with(ruleset, sides, links)?;
     for link in snapshot.task.links.iter().filter(|link| link.is_veth()) {
         let Some(index) = link.peer else { continue };
-        let port = instance.link_at(index).await.doing(|| "looking at the instance")?;
+        let port = instance.link_at(index).doing(|| "looking at the instance")?;
         snapshot.instance.links.extend(port.filter(|port| Lease::of_link(&port.name).is_some()));
     }
     if !partial_view_suffices(request.task, &snapshot) {
-        return full_snapshot(ruleset, sides).await;
+        return full_snapshot(ruleset, sides);
     }
     let CredentialNetwork { subnet, gateway, .. } = *request.credentials;
     let candidates = Lease::candidates(subnet, gateway, request.container);
@@ -91,43 +92,43 @@ fn partial_view_suffices(task: &Task, snapshot: &Snapshot) -> bool {
 }
 
 /// Looks at all that there is.
-async fn full_snapshot(ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
-    let links = sides.instance.netlink.links().await.doing(|| "looking at the instance")?;
-    snapshot_with(ruleset, sides, links).await
+fn full_snapshot(ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
+    let links = sides.instance.netlink.links().doing(|| "looking at the instance")?;
+    snapshot_with(ruleset, sides, links)
 }
 
-async fn snapshot_with(ruleset: &Ruleset, sides: &Sides, links: Vec<Link>) -> Result<Snapshot> {
+fn snapshot_with(ruleset: &Ruleset, sides: &Sides, links: Vec<Link>) -> Result<Snapshot> {
     Ok(Snapshot {
-        instance: instance_with(ruleset, &sides.instance.netlink, links).await?,
-        task: task_snapshot(&sides.task()?.netlink).await?,
+        instance: instance_with(ruleset, &sides.instance.netlink, links)?,
+        task: task_snapshot(&sides.task()?.netlink)?,
         taken: BTreeSet::new(),
     })
 }
 
 /// Looks at the instance, but not at what belongs to its bridges and bonds.
-pub async fn instance_snapshot(ruleset: &Ruleset, instance: &Netlink) -> Result<InstanceSnapshot> {
-    let links = instance.free_links().await.doing(|| "looking at the instance")?;
-    instance_with(ruleset, instance, links).await
+pub fn instance_snapshot(ruleset: &Ruleset, instance: &Netlink) -> Result<InstanceSnapshot> {
+    let links = instance.free_links().doing(|| "looking at the instance")?;
+    instance_with(ruleset, instance, links)
 }
 
-async fn instance_with(
+fn instance_with(
     ruleset: &Ruleset,
     instance: &Netlink,
     links: Vec<Link>,
 ) -> Result<InstanceSnapshot> {
     let doing = || "looking at the instance";
-    let policy_rules = instance.rules().await.doing(doing)?;
+    let policy_rules = instance.rules().doing(doing)?;
     let bridge = links.iter().find(|link| link.name == ruleset.bridge().as_str());
     // A dump of all addresses for the rare host with rules that could be about one of them.
     let rules_name_addresses =
         policy_rules.iter().any(|rule| rule.from.is_some() || rule.to.is_some());
     let addresses = match bridge {
-        _ if rules_name_addresses => instance.all_addresses().await.doing(doing)?,
-        Some(bridge) => instance.addresses(bridge.index).await.doing(doing)?,
+        _ if rules_name_addresses => instance.all_addresses().doing(doing)?,
+        Some(bridge) => instance.addresses(bridge.index).doing(doing)?,
         None => Vec::new(),
     };
     Ok(InstanceSnapshot {
-        uplinks: instance.uplinks().await.doing(doing)?,
+        uplinks: instance.uplinks().doing(doing)?,
         links,
         policy_rules,
         addresses,
@@ -136,10 +137,10 @@ async fn instance_with(
     })
 }
 
-async fn task_snapshot(task: &Netlink) -> Result<TaskSnapshot> {
+fn task_snapshot(task: &Netlink) -> Result<TaskSnapshot> {
     let doing = || "looking at the task";
-    let links = task.links().await.doing(doing)?;
+    let links = task.links().doing(doing)?;
     let is_fresh = links.iter().all(|link| link.loopback);
-    let addresses = if is_fresh { Vec::new() } else { task.all_addresses().await.doing(doing)? };
+    let addresses = if is_fresh { Vec::new() } else { task.all_addresses().doing(doing)? };
     Ok(TaskSnapshot { links, addresses })
 }

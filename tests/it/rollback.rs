@@ -86,28 +86,24 @@ fn sides(pause: &Pause) -> Sides {
 /// Carries out the plan for a task up to step `fail_at`, which the kernel refuses. Gives the number
 /// of steps that the plan has.
 fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> usize {
-    let work = async || {
+    let work = || {
         let sides = sides(pause);
         let netns = sides.task().unwrap().netns.inode();
         let Config { credentials, host, .. } = &Config::default();
         let ruleset = &Ruleset::new(credentials, host);
         let request = Request { container: &pause.id, netns, task, credentials };
-        let snapshot = snapshot(&request, ruleset, &sides).await.unwrap();
+        let snapshot = snapshot(&request, ruleset, &sides).unwrap();
         let mut steps = plan(&request, ruleset, &snapshot).unwrap().steps;
         let planned = steps.len();
         let refused = Step::SetUp { side: Side::Task, link: "nowhere".parse().unwrap() };
         steps.insert(fail_at.min(planned), refused);
         let limits = Limits::start(Duration::from_secs(30), Duration::from_secs(5)).unwrap();
-        let error = transact(&steps, &sides, &limits, &mut Timings::start())
-            .await
-            .expect_err("no such device");
+        let error =
+            transact(&steps, &sides, &limits, &mut Timings::start()).expect_err("no such device");
         assert_eq!(error.line(), "switching on nowhere in the task: no such device");
         planned
     };
-    instance.netns.within(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(work())
-    })
+    instance.netns.within(work)
 }
 
 #[test]
@@ -152,24 +148,20 @@ fn a_move_that_fails_halfway_is_undone() {
     let index = instance.netns.link("eth1").expect("the ENI")["ifindex"].as_u64().unwrap();
     let task = pause.netns();
     let line = instance.netns.within(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(async {
-            let sides = sides(&pause);
-            task.ip("link add eth0 type veth peer name far0");
-            let label = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
-            let step = Step::MoveIn {
-                index: index.try_into().unwrap(),
-                label: Label::parse(&label).expect("a label"),
-                was_up: false,
-                inside: "eth0".parse().unwrap(),
-                mtu: Some(1500),
-            };
-            let limits = Limits::start(Duration::from_secs(30), Duration::from_secs(5)).unwrap();
-            transact(&[step], &sides, &limits, &mut Timings::start())
-                .await
-                .expect_err("the name is taken")
-                .line()
-        })
+        let sides = sides(&pause);
+        task.ip("link add eth0 type veth peer name far0");
+        let label = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
+        let step = Step::MoveIn {
+            index: index.try_into().unwrap(),
+            label: Label::parse(&label).expect("a label"),
+            was_up: false,
+            inside: "eth0".parse().unwrap(),
+            mtu: Some(1500),
+        };
+        let limits = Limits::start(Duration::from_secs(30), Duration::from_secs(5)).unwrap();
+        transact(&[step], &sides, &limits, &mut Timings::start())
+            .expect_err("the name is taken")
+            .line()
     });
     assert!(line.contains("into the task as eth0, mtu 1500: file exists"), "{line}");
     instance.netns.assert_same(&before);
