@@ -12,7 +12,7 @@ use crate::{
     lease::Lease,
     link::{InterfaceName, Mac},
 };
-use ipnetwork::{Ipv4Network, Ipv6Network};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::Deserialize;
 use std::{
     io,
@@ -76,6 +76,8 @@ pub struct Eni {
     pub return_timeout_seconds: u64,
     /// Whether tasks are kept from the instance metadata service unless they say otherwise.
     pub block_instance_metadata: bool,
+    /// What else tasks are kept from.
+    pub block: Vec<IpNetwork>,
 }
 
 /// `[credentials]`: the bridge that leads to the credentials endpoint.
@@ -92,6 +94,8 @@ pub struct Credentials {
     pub endpoint: Ipv4Addr,
     /// An IPv6 subnet on the bridge, where wanted.
     pub ipv6_subnet: Option<Ipv6Network>,
+    /// Where the credentials are served over IPv6, where there is such a subnet.
+    pub ipv6_endpoint: Ipv6Addr,
     /// The MTU of the bridge and of the veths on it, in bytes.
     pub mtu: u32,
     /// Whether tasks are kept apart on the bridge.
@@ -178,12 +182,14 @@ impl Default for Eni {
             link_up_timeout_seconds: 5,
             return_timeout_seconds: 10,
             block_instance_metadata: true,
+            block: Vec::new(),
         }
     }
 }
 
 impl Default for Credentials {
-    /// The addresses and names that the ECS agent and its CNI plugins use.
+    /// The addresses and names that the ECS agent and its CNI plugins use; the IPv6 endpoint is among AWS's
+    /// own addresses on an instance, beside that of the metadata service.
     fn default() -> Self {
         let gateway = Ipv4Addr::new(169, 254, 172, 1);
         Self {
@@ -193,6 +199,7 @@ impl Default for Credentials {
             gateway,
             endpoint: Ipv4Addr::new(169, 254, 170, 2),
             ipv6_subnet: None,
+            ipv6_endpoint: Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0x170, 2),
             mtu: 1500,
             isolation: true,
         }
@@ -257,6 +264,7 @@ impl Config {
         })?;
         config.check_times()?;
         config.credentials.check()?;
+        config.eni.check(&config.credentials)?;
         config.host.check(&config.credentials)?;
         config.runtime.check()?;
         Ok(config)
@@ -308,6 +316,13 @@ impl Credentials {
     pub fn gateways(&self) -> Vec<IpAddr> {
         let v6 = self.ipv6_of(self.gateway).map(IpAddr::V6);
         [Some(IpAddr::V4(self.gateway)), v6].into_iter().flatten().collect()
+    }
+
+    /// Where the credentials are served, for those families that there is a subnet of.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<IpAddr> {
+        let v6 = self.ipv6_subnet.map(|_| IpAddr::V6(self.ipv6_endpoint));
+        [Some(IpAddr::V4(self.endpoint)), v6].into_iter().flatten().collect()
     }
 
     /// The addresses that a lease stands for.
@@ -364,6 +379,7 @@ impl Credentials {
                 self.endpoint
             ));
         }
+        self.check_ipv6_endpoint()?;
         match self.ipv6_subnet {
             Some(six) if six.ip() != six.network() || 128 - six.prefix() < 32 - subnet.prefix() => {
                 refuse(format!(
@@ -375,6 +391,40 @@ impl Credentials {
                 refuse(format!("credentials.mtu {}: must be 1280 to 65535 bytes", self.mtu))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Credentials {
+    fn check_ipv6_endpoint(&self) -> Result<()> {
+        let six = self.ipv6_endpoint;
+        let local = six.is_loopback() || six.is_unspecified() || six.is_unicast_link_local();
+        let why = if local || six.is_multicast() || six.to_ipv4_mapped().is_some() {
+            "must be an address that can be routed to"
+        } else if six == METADATA_V6 {
+            "must keep clear of the metadata service"
+        } else if self.ipv6_subnet.is_some_and(|subnet| subnet.contains(six)) {
+            "must lie outside credentials.ipv6-subnet"
+        } else {
+            return Ok(());
+        };
+        refuse(format!("credentials.ipv6-endpoint {six}: {why}"))
+    }
+}
+
+impl Eni {
+    /// What is blocked is so by every interface of the task: the way to its credentials stays open.
+    fn check(&self, credentials: &Credentials) -> Result<()> {
+        let needed = || credentials.endpoints().into_iter().chain(credentials.gateways());
+        let is_needed = |network: &&IpNetwork| needed().any(|address| network.contains(address));
+        if let Some(network) = self.block.iter().find(|network| network.prefix() == 0) {
+            return refuse(format!("eni.block {network}: must leave something to reach"));
+        }
+        match self.block.iter().find(is_needed) {
+            Some(network) => {
+                refuse(format!("eni.block {network}: that is where tasks find their credentials"))
+            }
+            None => Ok(()),
         }
     }
 }

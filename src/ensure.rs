@@ -8,6 +8,7 @@ use crate::{
     limits::Limits,
     link::{InterfaceName, Link, Mac},
     netlink::{Answer, KernelError, LinkChange, Monitor, PortFlags, Veth, Vlan},
+    nft::{self, Family, Ruleset, State},
     snapshot::tagged_veths,
     step::{Route, Side},
     tag::Tag,
@@ -191,6 +192,29 @@ impl Kernel {
     pub(crate) async fn delete_route(&self, route: &Route) -> Answer<()> {
         let index = self.index_of(route).await?;
         self.task.delete_route(route, index).await
+    }
+
+    /// Rules in the task's namespace, which a task that may can change: so they are looked at whole. Where
+    /// others of ours are replaced, that is not undone: what was blocked stays so.
+    pub(crate) fn ensure_block(
+        &self,
+        ruleset: &Ruleset,
+        install: impl FnOnce(&Ruleset) -> Result<()>,
+    ) -> Outcome<Applied> {
+        Ok(self.task_ns.within(|| {
+            let state = nft::look(ruleset).unwrap_or(State::Absent);
+            if state != State::Whole {
+                // Where we cannot look, this says why.
+                install(ruleset)?;
+            }
+            Ok(if state == State::Absent { Applied::Changed } else { Applied::Already })
+        })?)
+    }
+
+    pub(crate) fn unblock(&self, families: &[Family]) -> Outcome<Applied> {
+        let remove = || nft::remove(families).doing(|| "removing our tables");
+        let were_there = self.task_ns.within(remove)?;
+        Ok(if were_there { Applied::Changed } else { Applied::Already })
     }
 
     async fn index_of(&self, route: &Route) -> Answer<Option<u32>> {

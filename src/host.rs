@@ -5,10 +5,10 @@ use crate::{
     error::{Doing, Result, refuse},
     kernel::Kernel,
     limits::Limits,
-    netlink::{Netlink, has_chains, has_tables},
+    netlink::Netlink,
     netns::Netns,
-    nft, plan,
-    ruleset::Ruleset,
+    nft::{self, Ruleset, State},
+    plan,
     setup::look,
     timings::Timings,
     transact::transact,
@@ -20,10 +20,10 @@ use std::time::Duration;
 /// # Errors
 /// We may not ask.
 pub fn has_rules(ruleset: &Ruleset) -> Result<bool> {
-    if ruleset.chains().is_empty() {
+    if ruleset.is_empty() {
         return Ok(true);
     }
-    match has_chains(ruleset.chains()) {
+    match nft::look(ruleset).map(|state| state == State::Whole) {
         Err(error) if !error.is_denied() => {
             log::debug!("looking for nftables rules: {error}");
             Ok(false)
@@ -35,7 +35,7 @@ pub fn has_rules(ruleset: &Ruleset) -> Result<bool> {
 /// The rules that the configuration asks for, in nft's language.
 #[must_use]
 pub fn rules(config: &Config) -> String {
-    Ruleset::new(&config.credentials, &config.host).to_string()
+    Ruleset::of_instance(&config.credentials, &config.host).to_string()
 }
 
 /// Makes the instance ready for tasks. Gives a line for each thing done.
@@ -46,14 +46,14 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
     let limits = Limits::start(config.deadline())?;
     // Nothing in this plan is about a task, so it is the instance on both sides.
     let kernel = Kernel::open(Netns::current()?, Netns::current()?, Duration::ZERO)?;
-    let ruleset = Ruleset::new(&config.credentials, &config.host);
-    let snapshot = look(&kernel, &ruleset).await?;
+    let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
+    let snapshot = look(&kernel, &config.credentials, &ruleset).await?;
     let (_, steps) = plan::host(&ruleset, &config.credentials, &snapshot)?;
     let bridge = &config.credentials.bridge;
     let mut done = Vec::new();
-    if ruleset.chains().is_empty() {
+    if ruleset.is_empty() {
         // Perhaps they were asked for earlier.
-        done.extend(remove_rules().await?);
+        done.extend(remove_rules()?);
     }
     if !snapshot.has_rules {
         done.push("nftables rules are installed".to_owned());
@@ -70,12 +70,12 @@ pub async fn set_up(config: &Config) -> Result<Vec<String>> {
 /// # Errors
 /// They cannot be installed.
 pub async fn repair(config: &Config) -> Result<Option<String>> {
-    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
     let bridge = Netlink::here()?.link(&config.credentials.bridge).await;
     if bridge.doing(|| "looking for the bridge")?.is_none() || has_rules(&ruleset)? {
         return Ok(None);
     }
-    nft::install(&ruleset).await.doing(|| "installing nftables rules on the instance")?;
+    nft::install(&ruleset).doing(|| "installing nftables rules on the instance")?;
     Ok(Some("nftables rules are installed again".to_owned()))
 }
 
@@ -98,15 +98,15 @@ pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
         netlink.delete_link(bridge.index).await.doing(|| format!("deleting {name}"))?;
         done.push(format!("bridge {name} is deleted"));
     }
-    done.extend(remove_rules().await?);
+    done.extend(remove_rules()?);
     Ok(done)
 }
 
 /// A kernel that cannot be asked whether there are any has none.
-async fn remove_rules() -> Result<Option<String>> {
-    if !has_tables().unwrap_or(false) {
+fn remove_rules() -> Result<Option<String>> {
+    if nft::present(nft::INSTANCE).map_or(true, |tables| tables.is_empty()) {
         return Ok(None);
     }
-    nft::remove().await.doing(|| "removing nftables rules from the instance")?;
+    nft::remove(nft::INSTANCE).doing(|| "removing nftables rules from the instance")?;
     Ok(Some("nftables rules are removed".to_owned()))
 }

@@ -7,7 +7,7 @@ use crate::{
     link::InterfaceName,
     netlink::{Answer, LinkChange, Netlink, Vlan},
     netns::Netns,
-    nft,
+    nft::{self, Family},
     step::{Side, Step},
     tag::Tag,
 };
@@ -80,7 +80,7 @@ impl Kernel {
     pub async fn apply(&self, step: &Step, limits: &Limits) -> Outcome<Applied> {
         match step {
             Step::InstallRules { ruleset } => {
-                nft::install(ruleset).await?;
+                nft::install(ruleset)?;
                 Ok(Applied::Changed)
             }
             Step::CreateBridge { bridge, mac, mtu } => self.ensure_bridge(bridge, *mac, *mtu).await,
@@ -133,6 +133,15 @@ impl Kernel {
                 self.ensure_address(*side, link, *address, *subnet_route).await
             }
             Step::AddRoute { route } => self.ensure_route(route).await,
+            Step::DeleteRoute { route } => match self.delete_route(route).await {
+                Err(error) if error.is_absent() => Ok(Applied::Already),
+                deleted => changed(deleted),
+            },
+            Step::BlockPackets { ruleset } => self.ensure_block(ruleset, nft::install),
+            Step::BlockFrames { ruleset, .. } => {
+                self.ensure_block(ruleset, nft::install_if_possible)
+            }
+            Step::Unblock => self.unblock(nft::TASK),
             Step::AddNeighbour { side, link, address, mac } => {
                 self.ensure_neighbour(*side, link, *address, *mac).await
             }
@@ -158,6 +167,9 @@ impl Kernel {
                 gone(self.delete_address(*side, link, *address).await)
             }
             Step::AddRoute { route } => gone(self.delete_route(route).await),
+            Step::DeleteRoute { route } => self.ensure_route(route).await.map(|_| ()),
+            Step::BlockPackets { .. } => self.unblock(&[Family::Inet]).map(|_| ()),
+            Step::BlockFrames { .. } => self.unblock(&[Family::Netdev]).map(|_| ()),
             Step::AddNeighbour { side, link, address, .. } => {
                 gone(self.delete_neighbour(*side, link, *address).await)
             }
@@ -179,6 +191,7 @@ impl Kernel {
             | Step::DeleteLeftover { .. }
             | Step::Label { .. }
             | Step::SetOption { .. }
+            | Step::Unblock
             | Step::AwaitRunning { .. } => Ok(()),
         }
     }

@@ -49,7 +49,6 @@ pub mod oci;
 pub mod plan;
 mod privileges;
 pub mod rule;
-pub mod ruleset;
 pub mod runtime;
 pub mod setup;
 pub mod snapshot;

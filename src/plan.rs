@@ -7,9 +7,11 @@
 //!    before anything that would have to be undone. From here on the instance shows whose the ENI
 //!    is, so whatever happens later can be healed from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
-//! 3. The ENI: moved and configured.
-//! 4. The waits, all at the end: the links came up while we did the rest.
+//! 3. The ENI: moved, its frames filtered, and configured.
+//! 4. The waits, at the end: the links came up while we did the rest.
+//! 5. What is no longer blocked: after this, nothing can fail that would have to block it again.
 
+mod block;
 mod branch;
 mod credentials;
 mod eni;
@@ -23,7 +25,7 @@ use crate::{
     error::{Doing, Error, Result, refuse},
     lease::Lease,
     link::InterfaceName,
-    ruleset::Ruleset,
+    nft::Ruleset,
     snapshot::Snapshot,
     step::{Side, Step},
     tag::Tag,
@@ -90,14 +92,14 @@ pub fn plan(request: &Request, snapshot: &Snapshot) -> Result<Plan> {
     let (bridge_mac, mut steps) = host(ruleset, credentials, snapshot)?;
     steps.extend(credentials::port(credentials, lease, &tag, own.as_ref()));
     steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
-    if task.block_metadata {
-        steps.extend(credentials::blackholes(snapshot.has_ipv6));
-    }
+    steps.extend(block::packets(&task.blocked(), snapshot.has_ipv6));
     steps.extend(arrival);
+    steps.extend(block::frames(&task.interface, &task.blocked()));
     if !task.stay_down {
         steps.extend(eni::configuration(task, snapshot, speaks_ipv6)?);
     }
     steps.extend(waits(task, credentials, lease));
+    steps.extend(block::removal(task, snapshot));
     Ok(Plan { lease, tag, steps })
 }
 

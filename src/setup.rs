@@ -10,12 +10,13 @@ use crate::{
     link::Link,
     netlink::Monitor,
     netns::{self, Netns},
+    nft::{self, Ruleset},
     oci::Container,
     plan::{self, Plan, Request},
-    ruleset::Ruleset,
     snapshot::{Snapshot, Whereabouts},
+    step::Route,
     tag::short_id,
-    task::Task,
+    task::{METADATA, Task},
     timings::Timings,
     transact::transact,
 };
@@ -46,7 +47,7 @@ pub async fn set_up(
     let kernel = open(container, config)?;
     let id = short_id(&container.id);
     let netns = kernel.task_ns.inode();
-    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
     let credentials = &config.credentials;
     let request = Request { container: &id, netns, task, credentials, ruleset: &ruleset };
     timings.lap("open");
@@ -118,9 +119,13 @@ fn refuse_shared(instance: &Netns, task: u64) -> Result<()> {
 ///
 /// # Errors
 /// The kernel's.
-pub async fn look(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
+pub async fn look(
+    kernel: &Kernel,
+    credentials: &Credentials,
+    ruleset: &Ruleset,
+) -> Result<Snapshot> {
     let free = kernel.instance.free_links().await.doing(|| "looking at the instance")?;
-    let mut snapshot = look_around(kernel, ruleset, free).await?;
+    let mut snapshot = look_around(kernel, credentials, ruleset, free).await?;
     for link in snapshot.inside.iter().filter(|link| link.is_veth()) {
         let Some(index) = link.peer else { continue };
         let port = kernel.instance.link_at(index).await.doing(|| "looking at the instance")?;
@@ -130,15 +135,20 @@ pub async fn look(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
 }
 
 /// Looks at all that there is.
-async fn look_at_all(kernel: &Kernel, ruleset: &Ruleset) -> Result<Snapshot> {
+async fn look_at_all(kernel: &Kernel, request: &Request<'_>) -> Result<Snapshot> {
     let links = kernel.instance.links().await.doing(|| "looking at the instance")?;
-    look_around(kernel, ruleset, links).await
+    look_around(kernel, request.credentials, request.ruleset, links).await
 }
 
-async fn look_around(kernel: &Kernel, ruleset: &Ruleset, links: Vec<Link>) -> Result<Snapshot> {
+async fn look_around(
+    kernel: &Kernel,
+    credentials: &Credentials,
+    ruleset: &Ruleset,
+    links: Vec<Link>,
+) -> Result<Snapshot> {
     let (instance, doing) = (&kernel.instance, || "looking at the instance");
     let rules = instance.rules().await.doing(doing)?;
-    let bridge = links.iter().find(|link| link.name == ruleset.bridge().as_str());
+    let bridge = links.iter().find(|link| link.name == credentials.bridge.as_str());
     // A dump of all addresses for the rare host with rules that could be about one of them.
     let some = rules.iter().any(|rule| rule.from.is_some() || rule.to.is_some());
     let addresses = match bridge {
@@ -157,6 +167,7 @@ async fn look_around(kernel: &Kernel, ruleset: &Ruleset, links: Vec<Link>) -> Re
         rules,
         addresses,
         has_rules: host::has_rules(ruleset)?,
+        is_blocked: false,
         has_ipv6: Path::new(IPV6_PROOF).exists(),
         inside,
         inside_addresses: inside_addresses.doing(|| "looking at the task")?,
@@ -165,16 +176,35 @@ async fn look_around(kernel: &Kernel, ruleset: &Ruleset, links: Vec<Link>) -> Re
 
 /// Looks at what this task's plan depends on: mostly, its ENI is at home and nothing is in its way.
 async fn look_for(request: &Request<'_>, kernel: &Kernel) -> Result<Snapshot> {
-    let mut snapshot = look(kernel, request.ruleset).await?;
+    let mut snapshot = look(kernel, request.credentials, request.ruleset).await?;
     if !settles(request.task, &snapshot) {
-        return look_at_all(kernel, request.ruleset).await;
+        snapshot = look_at_all(kernel, request).await?;
+        snapshot.is_blocked = is_blocked(request.task, kernel).await?;
+        return Ok(snapshot);
     }
+    snapshot.is_blocked = is_blocked(request.task, kernel).await?;
     let Credentials { subnet, gateway, .. } = *request.credentials;
     let candidates = Lease::candidates(subnet, gateway, request.container);
     // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
     let is_taken = |lease: &Lease| if_nametoindex(lease.link_name().as_str()).is_ok();
     snapshot.taken = candidates.take_while(is_taken).collect();
     Ok(snapshot)
+}
+
+/// Whether something keeps a task from the metadata service that it shall reach.
+async fn is_blocked(task: &Task, kernel: &Kernel) -> Result<bool> {
+    if task.block_metadata {
+        return Ok(false);
+    }
+    // Where we cannot ask, there are none.
+    let has_tables = || Ok(nft::present(nft::TASK).is_ok_and(|tables| !tables.is_empty()));
+    let mut is_blocked = kernel.task_ns.within(has_tables)?;
+    for address in METADATA {
+        let route = Route::Blackhole { destination: address.into() };
+        let has_route = kernel.task.has_route(&route, None).await;
+        is_blocked |= has_route.doing(|| "looking at the task")?;
+    }
+    Ok(is_blocked)
 }
 
 /// Whether what belongs to bridges and bonds does not matter: the ENI is not in another task's hands,

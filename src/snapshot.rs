@@ -30,6 +30,9 @@ pub struct Snapshot {
     pub addresses: Vec<(u32, IpNetwork)>,
     /// Whether the instance's nftables rules are there.
     pub has_rules: bool,
+    /// Whether something in the task's namespace still keeps it from the metadata service, which it shall now
+    /// reach.
+    pub is_blocked: bool,
     /// Whether the kernel has IPv6.
     pub has_ipv6: bool,
     /// The task's links.

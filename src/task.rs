@@ -2,7 +2,7 @@
 
 use crate::{
     branch::{Branch, VlanId},
-    config,
+    config::{self, METADATA_V4, METADATA_V6},
     error::{Result, refuse},
     link::{InterfaceName, Mac},
     oci::Annotations,
@@ -35,6 +35,9 @@ const VLAN: &str = "vlan-id";
 const KEYS: [&str; 11] =
     [MAC, IPV4, IPV6, GATEWAY_V4, GATEWAY_V6, NAME, MTU, BLOCK_METADATA, STAY_DOWN, TRUNK, VLAN];
 
+/// Where the instance metadata service is.
+pub(crate) const METADATA: [IpAddr; 2] = [IpAddr::V4(METADATA_V4), IpAddr::V6(METADATA_V6)];
+
 /// The least MTU that IPv4 works with (RFC 791) and the largest that a frame can have, in bytes.
 const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
 
@@ -58,6 +61,8 @@ pub struct Task {
     pub mtu: Option<u32>,
     /// Whether the instance metadata service is out of reach.
     pub block_metadata: bool,
+    /// What else is.
+    pub block: Vec<IpNetwork>,
     /// Whether it is moved in and left down and unconfigured.
     pub stay_down: bool,
 }
@@ -107,8 +112,17 @@ impl Task {
             block_metadata: reader
                 .value(BLOCK_METADATA, boolean)?
                 .unwrap_or(eni.block_instance_metadata),
+            block: eni.block.clone(),
             stay_down: reader.value(STAY_DOWN, boolean)?.unwrap_or(false),
         })
+    }
+
+    /// All that is out of reach.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<IpNetwork> {
+        let metadata = METADATA.map(IpNetwork::from);
+        let metadata = if self.block_metadata { &metadata[..] } else { &[] };
+        [metadata, &self.block].concat()
     }
 
     /// Which ENI the annotations speak of, whatever else they say.

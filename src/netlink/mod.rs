@@ -1,5 +1,4 @@
-//! Requests to the kernel's routing socket, one function a request, and the one question that we have
-//! for its netfilter socket. The only user of rtnetlink.
+//! Requests to the kernel's routing socket, one function a request. The only user of rtnetlink.
 //!
 //! Every function is one verb on one kind of object and fails with a [`KernelError`]: the errno,
 //! and the kernel's own sentence where it has one.
@@ -9,14 +8,12 @@ mod ip;
 mod link;
 mod monitor;
 mod neighbour;
-mod nftables;
 mod rule;
 mod socket;
 
 pub use error::KernelError;
 pub use link::{LinkChange, PortFlags, Veth, Vlan};
 pub use monitor::Monitor;
-pub use nftables::{has_chains, has_tables};
 pub use socket::Netlink;
 
 use rtnetlink::packet_core::NlasIterator;

@@ -2,7 +2,7 @@
 
 use super::{address, credential_name, ipv6_option};
 use crate::{
-    config::{Credentials, METADATA_V4, METADATA_V6},
+    config::Credentials,
     error::Result,
     lease::Lease,
     link::{InterfaceName, Mac},
@@ -81,25 +81,12 @@ pub(super) fn interface(
             mac: bridge_mac,
         });
     }
-    steps.push(Step::AddRoute {
-        route: Route::Via {
-            destination: IpAddr::V4(credentials.endpoint).into(),
-            gateway: credentials.gateway.into(),
-            link,
-            on_link: false,
-        },
-    });
+    for (endpoint, gateway) in credentials.endpoints().into_iter().zip(credentials.gateways()) {
+        let (destination, link) = (endpoint.into(), link.clone());
+        let route = Route::Via { destination, gateway, link, on_link: false };
+        steps.push(Step::AddRoute { route });
+    }
     Ok(steps)
-}
-
-/// The metadata service out of reach.
-pub(super) fn blackholes(has_ipv6: bool) -> Vec<Step> {
-    let v6 = has_ipv6.then_some(IpAddr::V6(METADATA_V6));
-    [Some(IpAddr::V4(METADATA_V4)), v6]
-        .into_iter()
-        .flatten()
-        .map(|address| Step::AddRoute { route: Route::Blackhole { destination: address.into() } })
-        .collect()
 }
 
 /// An address of the credential path with the prefix of its subnet.

@@ -5,7 +5,7 @@ use crate::{
     config::Credentials,
     error::{Result, refuse},
     link::Mac,
-    ruleset::Ruleset,
+    nft::Ruleset,
     snapshot::Snapshot,
     step::{Side, Step},
 };
@@ -52,14 +52,12 @@ pub fn host(
         let own = with_subnet(gateway, credentials);
         steps.extend(address(Side::Instance, name, own, true, snapshot)?);
     }
-    if ruleset.leads_to_loopback {
-        steps.push(Step::SetOption {
-            side: Side::Instance,
-            family: "ipv4",
-            link: name.clone(),
-            option: "route_localnet",
-            value: "1",
-        });
-    }
+    steps.extend(ruleset.bridge_options.iter().map(|option| Step::SetOption {
+        side: Side::Instance,
+        family: "ipv4",
+        link: name.clone(),
+        option,
+        value: "1",
+    }));
     Ok((mac, steps))
 }

@@ -6,9 +6,9 @@ use oci_awsvpc_hook::{
     kernel::Kernel,
     limits::Limits,
     netns::Netns,
+    nft::Ruleset,
     oci::Annotations,
     plan::{Request, plan},
-    ruleset::Ruleset,
     setup::look,
     step::{Side, Step},
     task::Task,
@@ -96,9 +96,10 @@ fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> u
         let netns = its.inode();
         let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
         let Config { credentials, host, .. } = &Config::default();
-        let ruleset = &Ruleset::new(credentials, host);
+        let ruleset = &Ruleset::of_instance(credentials, host);
         let request = Request { container: &pause.id, netns, task, credentials, ruleset };
-        let mut steps = plan(&request, &look(&kernel, ruleset).await.unwrap()).unwrap().steps;
+        let mut steps =
+            plan(&request, &look(&kernel, credentials, ruleset).await.unwrap()).unwrap().steps;
         let planned = steps.len();
         let refused = Step::SetUp { side: Side::Task, link: "nowhere".parse().unwrap() };
         steps.insert(fail_at.min(planned), refused);
@@ -162,7 +163,8 @@ fn a_move_that_fails_halfway_is_undone() {
                 (Netns::current().unwrap(), Netns::of_pid(pause.pid().cast_signed()).unwrap());
             let kernel = Kernel::open(own, its, Duration::from_secs(5)).unwrap();
             let Config { credentials, host, .. } = &Config::default();
-            let snapshot = look(&kernel, &Ruleset::new(credentials, host)).await.unwrap();
+            let snapshot =
+                look(&kernel, credentials, &Ruleset::of_instance(credentials, host)).await.unwrap();
             let index = snapshot.on_instance("eth1").expect("the ENI").index;
             task.ip("link add eth0 type veth peer name far0");
             let home = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");

@@ -6,7 +6,9 @@
 use crate::steps::Refusal;
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::{
+    config::{METADATA_V4, METADATA_V6},
     link::{Link, Mac},
+    nft::Ruleset,
     rule::Rule,
     snapshot::Snapshot,
     step::{Route, Side},
@@ -52,6 +54,8 @@ pub struct World {
     pub has_ipv6: bool,
     /// Whether IPv6 is off on whatever comes into the task: so Docker makes its namespaces.
     pub ipv6_is_off: bool,
+    /// The task's rules about packets, and about frames.
+    pub blocks: [Option<Ruleset>; 2],
 }
 
 impl Device {
@@ -133,10 +137,22 @@ impl World {
             taken: BTreeSet::new(),
             addresses: addresses(&self.instance),
             has_rules: self.has_rules,
+            is_blocked: self.is_blocked(),
             has_ipv6: self.has_ipv6,
             inside: self.task.links(),
             inside_addresses: addresses(&self.task),
         }
+    }
+
+    /// Whether rules or routes keep the task from the metadata service.
+    fn is_blocked(&self) -> bool {
+        let is_metadata = |route: &Route| match route {
+            Route::Blackhole { destination } => {
+                [IpAddr::V4(METADATA_V4), IpAddr::V6(METADATA_V6)].contains(&destination.ip())
+            }
+            _ => false,
+        };
+        self.blocks.iter().any(Option::is_some) || self.task.routes.values().any(is_metadata)
     }
 
     pub fn side(&mut self, side: Side) -> &mut Space {

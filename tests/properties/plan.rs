@@ -11,8 +11,8 @@ use crate::{
 use oci_awsvpc_hook::{
     config::Host,
     link::Link,
+    nft::Ruleset,
     plan::{Plan, Request, plan},
-    ruleset::Ruleset,
     snapshot::Snapshot,
     step::Step,
     tag::Tag,
@@ -231,7 +231,7 @@ proptest! {
         snapshot.inside.extend(inside);
         snapshot = Snapshot { uplinks: vec![uplink], has_ipv6, ..snapshot };
         let Scenario { container, netns, task, credentials, .. } = &scenario;
-        let ruleset = &Ruleset::new(credentials, &Host::default());
+        let ruleset = &Ruleset::of_instance(credentials, &Host::default());
         let request = Request { container, netns: *netns, task, credentials, ruleset };
         match plan(&request, &snapshot) {
             Ok(plan) => {

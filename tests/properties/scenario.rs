@@ -11,9 +11,9 @@ use oci_awsvpc_hook::{
     error::Result,
     lease::Lease,
     link::{InterfaceName, Link, Mac},
+    nft::Ruleset,
     plan::{Plan, Request, plan},
     rule::Rule,
-    ruleset::Ruleset,
     step::Route,
     tag::{Tag, short_id},
     task::Task,
@@ -34,7 +34,7 @@ impl Scenario {
     /// What is planned in a world.
     pub fn plan(&self, world: &World) -> Result<Plan> {
         let Self { container, netns, task, credentials, .. } = self;
-        let ruleset = &Ruleset::new(credentials, &Host::default());
+        let ruleset = &Ruleset::of_instance(credentials, &Host::default());
         let request = Request { container, netns: *netns, task, credentials, ruleset };
         plan(&request, &world.snapshot())
     }
@@ -170,6 +170,7 @@ fn world(
         uplink: 2,
         has_ipv6: around.has_ipv6,
         ipv6_is_off: around.ipv6_is_off,
+        blocks: [None, None],
     };
     world.instance.add(lo(1, true));
     world.task.add(lo(1, around.lo_up));

@@ -1,0 +1,24 @@
+//! Our nftables rules: as data, as text for people, as requests to the kernel.
+//!
+//! [`Ruleset`] says what is wanted. [`install`], [`look`] and [`remove`] speak with the kernel, over a
+//! netfilter socket in the thread's namespace; the program `nft` is not needed.
+
+mod attribute;
+mod compile;
+mod expression;
+mod install;
+mod instance;
+mod look;
+mod message;
+mod remove;
+mod rule;
+mod ruleset;
+mod socket;
+mod task;
+mod text;
+
+pub use install::{install, install_if_possible};
+pub use look::{State, look, present};
+pub use remove::remove;
+pub use rule::Family;
+pub use ruleset::{INSTANCE, Ruleset, TASK};
