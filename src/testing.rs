@@ -17,7 +17,7 @@ pub use crate::{
         link::Link, mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side,
         vlan::VlanId,
     },
-    nft::ruleset::Ruleset,
+    nft::Ruleset,
     plan::{Plan, plan, step::Step},
     process::{limits::Limits, timings::Timings},
     snapshot::{
@@ -25,7 +25,7 @@ pub use crate::{
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
     },
     task::{
-        CREDENTIAL_INTERFACE, Gateway, Task,
+        CREDENTIAL_INTERFACE, Gateway, METADATA, Task,
         branch::Branch,
         label::{Label, short_id},
         lease::Lease,

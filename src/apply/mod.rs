@@ -2,6 +2,7 @@
 
 mod address;
 mod attempt;
+mod block;
 mod branch;
 mod eni;
 mod option;

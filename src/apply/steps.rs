@@ -4,14 +4,14 @@ use crate::{
     apply::{
         address,
         attempt::Attempt,
-        branch, eni, option,
+        block, branch, eni, option,
         outcome::{Applied, ensured, outcome_of},
         port, wait,
     },
     error::Result,
     kernel::link::{LinkChange, Vlan},
     net::side::Side,
-    nft,
+    nft::{self, Family},
     plan::step::Step,
 };
 
@@ -22,7 +22,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
     let instance = attempt.instance();
     match step {
         Step::InstallNftables { ruleset } => {
-            nft::program::install(ruleset)?;
+            nft::install(ruleset)?;
             Ok(Applied::Changed)
         }
         Step::CreateBridge { bridge, mac, mtu } => port::ensure_bridge(attempt, bridge, *mac, *mtu),
@@ -64,6 +64,14 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             address::ensure_address(attempt, *side, link, *address, *subnet_route)
         }
         Step::AddRoute { route } => address::ensure_route(attempt, route),
+        Step::DeleteRoute { route } => {
+            address::delete_route(attempt, route).map(|()| Applied::Changed)
+        }
+        Step::BlockPackets { ruleset } => block::ensure_block(attempt, ruleset, nft::install),
+        Step::BlockFrames { ruleset, .. } => {
+            block::ensure_block(attempt, ruleset, nft::install_if_possible)
+        }
+        Step::Unblock => block::unblock(attempt, nft::TASK),
         Step::AddNeighbour { side, link, address, mac } => {
             address::ensure_neighbour(attempt, *side, link, *address, *mac)
         }
@@ -83,6 +91,9 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
             address::delete_address(attempt, *side, link, *address)
         }
         Step::AddRoute { route } => address::delete_route(attempt, route),
+        Step::DeleteRoute { route } => address::ensure_route(attempt, route).map(|_| ()),
+        Step::BlockPackets { .. } => block::unblock(attempt, &[Family::Inet]).map(|_| ()),
+        Step::BlockFrames { .. } => block::unblock(attempt, &[Family::Netdev]).map(|_| ()),
         Step::AddNeighbour { side, link, address, .. } => {
             address::delete_neighbour(attempt, *side, link, *address)
         }
@@ -103,6 +114,7 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         | Step::AddFdbEntry { .. }
         | Step::DeleteLeftover { .. }
         | Step::SetLabel { .. }
+        | Step::Unblock
         | Step::SetOption { .. }
         | Step::AwaitRunning { .. } => Ok(()),
     }

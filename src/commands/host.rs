@@ -8,16 +8,16 @@ use crate::{
         sides::{Sides, Space},
         socket::Netlink,
     },
-    nft::{self, has_nftables, program, ruleset::Ruleset},
+    nft::{self, Ruleset},
     plan::host::host,
     process::{limits::Limits, timings::Timings},
-    snapshot::look::instance_snapshot,
+    snapshot::look::{has_nftables, instance_snapshot},
 };
 
 /// The rules that the configuration asks for, in nft's language.
 #[must_use]
 pub fn rules(config: &Config) -> String {
-    Ruleset::new(&config.credentials, &config.host).to_string()
+    Ruleset::of_instance(&config.credentials, &config.host).to_string()
 }
 
 /// Makes the instance ready for tasks. Gives a line for each thing done.
@@ -27,14 +27,14 @@ pub fn rules(config: &Config) -> String {
 pub fn set_up(config: &Config) -> Result<Vec<String>> {
     let limits = Limits::start(config.deadline(), config.eni.link_up_timeout())?;
     let instance = Space::here()?;
-    let ruleset = Ruleset::new(&config.credentials, &config.host);
-    let snapshot = instance_snapshot(&ruleset, &instance.netlink)?;
+    let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
+    let snapshot = instance_snapshot(&config.credentials, &ruleset, &instance.netlink)?;
     let (_, steps) = host(&ruleset, &config.credentials, &snapshot)?;
     let bridge = &config.credentials.bridge;
     let mut done = Vec::new();
-    if ruleset.chains().is_empty() {
+    if ruleset.is_empty() {
         // Perhaps they were asked for earlier.
-        done.extend(nft::remove()?);
+        done.extend(remove_rules()?);
     }
     if !snapshot.has_nftables {
         done.push("nftables rules are installed".to_owned());
@@ -51,12 +51,12 @@ pub fn set_up(config: &Config) -> Result<Vec<String>> {
 /// # Errors
 /// They cannot be installed.
 pub fn repair(config: &Config) -> Result<Option<String>> {
-    let ruleset = Ruleset::new(&config.credentials, &config.host);
+    let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
     let bridge = Netlink::here()?.link(&config.credentials.bridge);
     if bridge.doing(|| "looking for the bridge")?.is_none() || has_nftables(&ruleset)? {
         return Ok(None);
     }
-    program::install(&ruleset).doing(|| "installing nftables rules on the instance")?;
+    nft::install(&ruleset).doing(|| "installing nftables rules on the instance")?;
     Ok(Some("nftables rules are installed again".to_owned()))
 }
 
@@ -79,6 +79,15 @@ pub fn tear_down(config: &Config) -> Result<Vec<String>> {
         netlink.delete_link(bridge.index).doing(|| format!("deleting {name}"))?;
         done.push(format!("bridge {name} is deleted"));
     }
-    done.extend(nft::remove()?);
+    done.extend(remove_rules()?);
     Ok(done)
+}
+
+/// A kernel that cannot be asked whether there are any has none.
+fn remove_rules() -> Result<Option<String>> {
+    if nft::present(nft::INSTANCE).map_or(true, |tables| tables.is_empty()) {
+        return Ok(None);
+    }
+    nft::remove(nft::INSTANCE).doing(|| "removing nftables rules from the instance")?;
+    Ok(Some("nftables rules are removed".to_owned()))
 }

@@ -8,7 +8,7 @@ use crate::{
         netns::{self, Netns},
         sides::{Sides, Space},
     },
-    nft::ruleset::Ruleset,
+    nft::Ruleset,
     plan::{Plan, plan},
     process::{limits::Limits, timings::Timings},
     snapshot::look::wait_for_eni,
@@ -34,7 +34,7 @@ pub fn set_up(
     let id = short_id(&container.id);
     let (netns, credentials) = (sides.task()?.netns.inode(), &config.credentials);
     let request = Request { container: &id, netns, task, credentials };
-    let ruleset = Ruleset::new(credentials, &config.host);
+    let ruleset = Ruleset::of_instance(credentials, &config.host);
     timings.lap("open");
     let plan = loop {
         let snapshot = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)?;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 pub type Answer<T> = Result<T, KernelError>;
 
 /// The refusal in an acknowledgement or at the end of a dump; `None` if it says that all went well.
-pub(super) fn refusal(payload: &[u8]) -> Option<KernelError> {
+pub fn refusal(payload: &[u8]) -> Option<KernelError> {
     let code = payload.get(..4).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes);
     match code {
         Some(code) if code < 0 => {

@@ -1,38 +1,24 @@
-//! The instance's nftables rules: as text, installed, looked for, removed.
+//! Our nftables rules: as data, as text for people, as requests to the kernel.
+//!
+//! [`Ruleset`] says what is wanted. [`install`], [`look`] and [`remove`] speak with the kernel, over a
+//! netfilter socket in the thread's namespace; the program `nft` is not needed.
 
-pub mod chains;
-pub mod program;
-pub mod ruleset;
+mod attribute;
+mod compile;
+mod expression;
+mod install;
+mod instance;
+mod look;
+mod message;
+mod remove;
+mod rule;
+mod ruleset;
+mod socket;
+mod task;
+mod text;
 
-use crate::error::{Doing, KernelError, Result};
-use ruleset::Ruleset;
-
-/// Whether the rules are there. A kernel that has no nftables has none.
-///
-/// # Errors
-/// We may not ask.
-pub fn has_nftables(ruleset: &Ruleset) -> Result<bool> {
-    if ruleset.chains().is_empty() {
-        return Ok(true);
-    }
-    match chains::has_chains(ruleset.chains()) {
-        Err(error) if !KernelError::is_denied(&error) => {
-            log::debug!("looking for nftables rules: {error}");
-            Ok(false)
-        }
-        answer => answer.doing(|| "looking for nftables rules on the instance"),
-    }
-}
-
-/// Takes our tables away, if they are there: a kernel that cannot be asked whether there are any has
-/// none. Says so, if there were any.
-///
-/// # Errors
-/// They are there, and stay.
-pub fn remove() -> Result<Option<String>> {
-    if !chains::has_tables().unwrap_or(false) {
-        return Ok(None);
-    }
-    program::remove().doing(|| "removing nftables rules from the instance")?;
-    Ok(Some("nftables rules are removed".to_owned()))
-}
+pub use install::{install, install_if_possible};
+pub use look::{State, look, present};
+pub use remove::remove;
+pub use rule::Family;
+pub use ruleset::{INSTANCE, Ruleset, TASK};

@@ -1,14 +1,13 @@
-//! The credential path's part of a plan: the veth, and what is out of reach.
+//! The credential path's part of a plan: the veth.
 
 use crate::{
     error::Result,
-    input::config::credentials::{CredentialNetwork, METADATA_V4, METADATA_V6},
+    input::config::credentials::CredentialNetwork,
     net::{mac::Mac, name::InterfaceName, route::Route, side::Side},
     plan::step::Step,
     snapshot::{ownership::OwnPort, view::Snapshot},
     task::{credential_name, label::Label, lease::Lease},
 };
-use std::net::IpAddr;
 
 /// The port: the instance's end of the task's veth.
 pub(super) fn port(
@@ -81,23 +80,10 @@ pub(super) fn interface(
             mac: bridge_mac,
         });
     }
-    steps.push(Step::AddRoute {
-        route: Route::Via {
-            destination: IpAddr::V4(credentials.endpoint).into(),
-            gateway: credentials.gateway.into(),
-            link,
-            on_link: false,
-        },
-    });
+    for (endpoint, gateway) in credentials.endpoints().into_iter().zip(credentials.gateways()) {
+        let (destination, link) = (endpoint.into(), link.clone());
+        let route = Route::Via { destination, gateway, link, on_link: false };
+        steps.push(Step::AddRoute { route });
+    }
     Ok(steps)
-}
-
-/// The metadata service out of reach.
-pub(super) fn blackholes(has_ipv6: bool) -> Vec<Step> {
-    let v6 = has_ipv6.then_some(IpAddr::V6(METADATA_V6));
-    [Some(IpAddr::V4(METADATA_V4)), v6]
-        .into_iter()
-        .flatten()
-        .map(|address| Step::AddRoute { route: Route::Blackhole { destination: address.into() } })
-        .collect()
 }

@@ -4,7 +4,7 @@ use crate::{
     error::{Result, refuse},
     input::config::credentials::CredentialNetwork,
     net::{mac::Mac, side::Side},
-    nft::ruleset::Ruleset,
+    nft::Ruleset,
     plan::step::Step,
     snapshot::view::InstanceSnapshot,
 };
@@ -53,14 +53,12 @@ pub fn host(
         let step = Step::AddAddress { side, link, address, subnet_route: true };
         steps.extend(step.unless(instance.has_address(name, address))?);
     }
-    if ruleset.leads_to_loopback {
-        steps.push(Step::SetOption {
-            side: Side::Instance,
-            family: "ipv4",
-            link: name.clone(),
-            option: "route_localnet",
-            value: "1",
-        });
-    }
+    steps.extend(ruleset.bridge_options.iter().map(|option| Step::SetOption {
+        side: Side::Instance,
+        family: "ipv4",
+        link: name.clone(),
+        option,
+        value: "1",
+    }));
     Ok((mac, steps))
 }

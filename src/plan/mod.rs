@@ -7,9 +7,11 @@
 //!    before anything that would have to be undone. From here on the instance shows whose the ENI
 //!    is, so whatever happens later can be healed from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
-//! 3. The ENI: moved and configured.
-//! 4. The waits, all at the end: the links came up while we did the rest.
+//! 3. The ENI: moved, its frames filtered, and configured.
+//! 4. The waits, at the end: the links came up while we did the rest.
+//! 5. What is no longer blocked: after this, nothing can fail that would have to block it again.
 
+mod block;
 mod branch;
 mod credentials;
 mod eni;
@@ -20,7 +22,7 @@ use crate::{
     error::{Error, Result, refuse},
     input::{config::credentials::CredentialNetwork, request::Request},
     net::side::Side,
-    nft::ruleset::Ruleset,
+    nft::Ruleset,
     snapshot::{ownership::own_port, view::Snapshot, whereabouts::locate},
     task::{MIN_MTU_V6, Task, credential_name, label::Label, lease::Lease},
 };
@@ -73,14 +75,14 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     let (bridge_mac, mut steps) = host(ruleset, credentials, instance)?;
     steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
     steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
-    if task.block_metadata {
-        steps.extend(credentials::blackholes(instance.has_ipv6));
-    }
+    steps.extend(block::packets(&task.blocked(), instance.has_ipv6));
     steps.extend(arrival);
+    steps.extend(block::frames(&task.interface, &task.blocked()));
     if !task.stay_down {
         steps.extend(eni::configuration(task, snapshot, speaks_ipv6)?);
     }
     steps.extend(waits(task, credentials, lease));
+    steps.extend(block::removal(task, snapshot));
     Ok(Plan { lease, label, steps })
 }
 

@@ -6,7 +6,7 @@
 use crate::{
     error::{Doing, Result},
     net::{mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side},
-    nft::ruleset::Ruleset,
+    nft::Ruleset,
     task::{branch::Branch, label::Label, lease::Lease},
 };
 use ipnetwork::IpNetwork;
@@ -141,6 +141,26 @@ pub enum Step {
         /// The route.
         route: Route,
     },
+    /// Delete a route from the task's namespace.
+    DeleteRoute {
+        /// The route.
+        route: Route,
+    },
+    /// Reject packets to what the task must not reach, whoever sends them.
+    BlockPackets {
+        /// The rules.
+        ruleset: Ruleset,
+    },
+    /// Drop frames to there, however they were made, as they leave by the ENI; where the kernel can. Goes
+    /// away with the ENI.
+    BlockFrames {
+        /// What the ENI is called.
+        link: InterfaceName,
+        /// The rules.
+        ruleset: Ruleset,
+    },
+    /// Remove both. Never undone, for it comes last.
+    Unblock,
     /// Add a permanent neighbour: an address whose MAC address need not be asked for.
     AddNeighbour {
         /// Where.
@@ -186,7 +206,8 @@ impl Step {
             Self::SetLabel { .. } => "label",
             Self::SetOption { option, .. } => option,
             Self::AddAddress { .. } => "address",
-            Self::AddRoute { .. } => "route",
+            Self::AddRoute { .. } | Self::DeleteRoute { .. } => "route",
+            Self::BlockPackets { .. } | Self::BlockFrames { .. } | Self::Unblock => "block",
             Self::AddNeighbour { .. } => "neighbour",
             Self::SetUp { .. } => "up",
             Self::AwaitRunning { .. } => "running",
@@ -212,6 +233,7 @@ impl Step {
 }
 
 impl fmt::Display for Step {
+    #[allow(clippy::too_many_lines)] // a table
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InstallNftables { .. } => {
@@ -255,6 +277,14 @@ impl fmt::Display for Step {
                 write!(f, "adding {address} to {link} {side}")
             }
             Self::AddRoute { route } => write!(f, "adding route {route} in the task"),
+            Self::DeleteRoute { route } => write!(f, "deleting route {route} in the task"),
+            Self::BlockPackets { .. } => {
+                f.write_str("installing nftables rules that block packets in the task")
+            }
+            Self::BlockFrames { link, .. } => {
+                write!(f, "installing nftables rules that block frames on {link} in the task")
+            }
+            Self::Unblock => f.write_str("removing nftables rules in the task"),
             Self::AddNeighbour { side, link, address, mac } => {
                 write!(f, "adding neighbour {address} at {mac} to {link} {side}")
             }

@@ -3,15 +3,20 @@
 use crate::{
     error::{Doing, Result, give_up, refuse},
     input::{config::credentials::CredentialNetwork, request::Request},
-    kernel::{monitor::Monitor, netns, sides::Sides, socket::Netlink},
-    net::link::Link,
-    nft::{has_nftables, ruleset::Ruleset},
+    kernel::{
+        monitor::Monitor,
+        netns,
+        sides::{Sides, Space},
+        socket::Netlink,
+    },
+    net::{link::Link, route::Route},
+    nft::{self, Ruleset, State},
     process::limits::Limits,
     snapshot::{
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
         whereabouts::{Whereabouts, absent, held, locate},
     },
-    task::{Task, lease::Lease},
+    task::{METADATA, Task, lease::Lease},
 };
 use nix::net::if_::if_nametoindex;
 use std::{collections::BTreeSet, path::Path, time::Instant};
@@ -66,14 +71,14 @@ fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
 pub fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
     let instance = &sides.instance.netlink;
     let links = instance.free_links().doing(|| "looking at the instance")?;
-    let mut snapshot = snapshot_with(ruleset, sides, links)?;
+    let mut snapshot = snapshot_with(request, ruleset, sides, links)?;
     for link in snapshot.task.links.iter().filter(|link| link.is_veth()) {
         let Some(index) = link.peer else { continue };
         let port = instance.link_at(index).doing(|| "looking at the instance")?;
         snapshot.instance.links.extend(port.filter(|port| Lease::of_link(&port.name).is_some()));
     }
     if !partial_view_suffices(request.task, &snapshot) {
-        return full_snapshot(ruleset, sides);
+        return full_snapshot(request, ruleset, sides);
     }
     let CredentialNetwork { subnet, gateway, .. } = *request.credentials;
     let candidates = Lease::candidates(subnet, gateway, request.container);
@@ -92,33 +97,43 @@ fn partial_view_suffices(task: &Task, snapshot: &Snapshot) -> bool {
 }
 
 /// Looks at all that there is.
-fn full_snapshot(ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
+fn full_snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
     let links = sides.instance.netlink.links().doing(|| "looking at the instance")?;
-    snapshot_with(ruleset, sides, links)
+    snapshot_with(request, ruleset, sides, links)
 }
 
-fn snapshot_with(ruleset: &Ruleset, sides: &Sides, links: Vec<Link>) -> Result<Snapshot> {
+fn snapshot_with(
+    request: &Request<'_>,
+    ruleset: &Ruleset,
+    sides: &Sides,
+    links: Vec<Link>,
+) -> Result<Snapshot> {
     Ok(Snapshot {
-        instance: instance_with(ruleset, &sides.instance.netlink, links)?,
-        task: task_snapshot(&sides.task()?.netlink)?,
+        instance: instance_with(request.credentials, ruleset, &sides.instance.netlink, links)?,
+        task: task_snapshot(request.task, sides.task()?)?,
         taken: BTreeSet::new(),
     })
 }
 
 /// Looks at the instance, but not at what belongs to its bridges and bonds.
-pub fn instance_snapshot(ruleset: &Ruleset, instance: &Netlink) -> Result<InstanceSnapshot> {
+pub fn instance_snapshot(
+    credentials: &CredentialNetwork,
+    ruleset: &Ruleset,
+    instance: &Netlink,
+) -> Result<InstanceSnapshot> {
     let links = instance.free_links().doing(|| "looking at the instance")?;
-    instance_with(ruleset, instance, links)
+    instance_with(credentials, ruleset, instance, links)
 }
 
 fn instance_with(
+    credentials: &CredentialNetwork,
     ruleset: &Ruleset,
     instance: &Netlink,
     links: Vec<Link>,
 ) -> Result<InstanceSnapshot> {
     let doing = || "looking at the instance";
     let policy_rules = instance.rules().doing(doing)?;
-    let bridge = links.iter().find(|link| link.name == ruleset.bridge().as_str());
+    let bridge = links.iter().find(|link| link.name == credentials.bridge.as_str());
     // A dump of all addresses for the rare host with rules that could be about one of them.
     let rules_name_addresses =
         policy_rules.iter().any(|rule| rule.from.is_some() || rule.to.is_some());
@@ -137,10 +152,41 @@ fn instance_with(
     })
 }
 
-fn task_snapshot(task: &Netlink) -> Result<TaskSnapshot> {
+fn task_snapshot(task: &Task, space: &Space) -> Result<TaskSnapshot> {
     let doing = || "looking at the task";
-    let links = task.links().doing(doing)?;
+    let links = space.netlink.links().doing(doing)?;
     let is_fresh = links.iter().all(|link| link.loopback);
-    let addresses = if is_fresh { Vec::new() } else { task.all_addresses().doing(doing)? };
-    Ok(TaskSnapshot { links, addresses })
+    let addresses =
+        if is_fresh { Vec::new() } else { space.netlink.all_addresses().doing(doing)? };
+    let is_blocked = !task.block_metadata && is_blocked(space)?;
+    Ok(TaskSnapshot { links, addresses, is_blocked })
+}
+
+/// Whether something in the namespace keeps a task from the metadata service.
+fn is_blocked(space: &Space) -> Result<bool> {
+    // Where we cannot ask, there are no rules.
+    let has_tables = || Ok(nft::present(nft::TASK).is_ok_and(|tables| !tables.is_empty()));
+    let mut is_blocked = space.netns.within(has_tables)?;
+    for address in METADATA {
+        let route = Route::Blackhole { destination: address.into() };
+        is_blocked |= space.netlink.has_route(&route, None).doing(|| "looking at the task")?;
+    }
+    Ok(is_blocked)
+}
+
+/// Whether the instance's rules are there. A kernel that has no nftables has none.
+///
+/// # Errors
+/// We may not ask.
+pub fn has_nftables(ruleset: &Ruleset) -> Result<bool> {
+    if ruleset.is_empty() {
+        return Ok(true);
+    }
+    match nft::look(ruleset).map(|state| state == State::Whole) {
+        Err(error) if !error.is_denied() => {
+            log::debug!("looking for nftables rules: {error}");
+            Ok(false)
+        }
+        answer => answer.doing(|| "looking for nftables rules on the instance"),
+    }
 }

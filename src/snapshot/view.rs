@@ -44,6 +44,8 @@ pub struct TaskSnapshot {
     pub links: Vec<Link>,
     /// Their addresses, by index.
     pub addresses: Vec<(u32, IpNetwork)>,
+    /// Whether something still keeps it from the metadata service, which it shall now reach.
+    pub is_blocked: bool,
 }
 
 impl InstanceSnapshot {

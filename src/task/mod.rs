@@ -10,13 +10,23 @@ use crate::{
     task::branch::Branch,
 };
 use ipnetwork::IpNetwork;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the interface to the credentials is called inside every task.
 pub const CREDENTIAL_INTERFACE: &str = "ecs-eth0";
 
 /// The least MTU that IPv6 works with, in bytes (RFC 8200, section 5).
 pub const MIN_MTU_V6: u32 = 1280;
+
+/// The instance metadata service.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
+pub const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// The same over IPv6.
+pub const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// The instance metadata service, by both.
+pub const METADATA: [IpAddr; 2] = [IpAddr::V4(METADATA_V4), IpAddr::V6(METADATA_V6)];
 
 /// The network that one task wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +45,8 @@ pub struct Task {
     pub mtu: Option<u32>,
     /// Whether the instance metadata service is out of reach.
     pub block_metadata: bool,
+    /// What else is.
+    pub block: Vec<IpNetwork>,
     /// Whether it is moved in and left down and unconfigured.
     pub stay_down: bool,
 }
@@ -49,6 +61,14 @@ pub struct Gateway {
 }
 
 impl Task {
+    /// All that is out of reach.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<IpNetwork> {
+        let metadata = METADATA.map(IpNetwork::from);
+        let metadata = if self.block_metadata { &metadata[..] } else { &[] };
+        [metadata, &self.block].concat()
+    }
+
     /// Whether any address is an IPv6 one.
     #[must_use]
     pub fn has_ipv6(&self) -> bool {

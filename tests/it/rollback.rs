@@ -90,7 +90,7 @@ fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> u
         let sides = sides(pause);
         let netns = sides.task().unwrap().netns.inode();
         let Config { credentials, host, .. } = &Config::default();
-        let ruleset = &Ruleset::new(credentials, host);
+        let ruleset = &Ruleset::of_instance(credentials, host);
         let request = Request { container: &pause.id, netns, task, credentials };
         let snapshot = snapshot(&request, ruleset, &sides).unwrap();
         let mut steps = plan(&request, ruleset, &snapshot).unwrap().steps;

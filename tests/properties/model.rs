@@ -6,7 +6,7 @@
 use crate::steps::Refusal;
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::testing::{
-    self, InstanceSnapshot, Link, Mac, Route, Rule, Side, Snapshot, TaskSnapshot,
+    self, InstanceSnapshot, Link, METADATA, Mac, Route, Rule, Ruleset, Side, Snapshot, TaskSnapshot,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +44,8 @@ pub struct World {
     pub instance: Space,
     pub policy_rules: Vec<Rule>,
     pub has_nftables: bool,
+    /// The task's rules about packets, and about frames.
+    pub blocks: [Option<Ruleset>; 2],
     pub task: Space,
     pub uplink: u32,
     pub has_ipv6: bool,
@@ -132,9 +134,22 @@ impl World {
                 has_nftables: self.has_nftables,
                 has_ipv6: self.has_ipv6,
             },
-            task: TaskSnapshot { links: self.task.links(), addresses: addresses(&self.task) },
+            task: TaskSnapshot {
+                links: self.task.links(),
+                addresses: addresses(&self.task),
+                is_blocked: self.is_blocked(),
+            },
             taken: BTreeSet::new(),
         }
+    }
+
+    /// Whether rules or routes keep the task from the metadata service.
+    fn is_blocked(&self) -> bool {
+        let is_metadata = |route: &Route| match route {
+            Route::Blackhole { destination } => METADATA.contains(&destination.ip()),
+            _ => false,
+        };
+        self.blocks.iter().any(Option::is_some) || self.task.routes.values().any(is_metadata)
     }
 
     pub fn side(&mut self, side: Side) -> &mut Space {

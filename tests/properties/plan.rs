@@ -225,7 +225,7 @@ proptest! {
         snapshot.task.links.extend(inside);
         snapshot.instance = InstanceSnapshot { uplinks: vec![uplink], has_ipv6, ..snapshot.instance };
         let Scenario { container, netns, task, credentials, .. } = &scenario;
-        let ruleset = &Ruleset::new(credentials, &Host::default());
+        let ruleset = &Ruleset::of_instance(credentials, &Host::default());
         let request = Request { container, netns: *netns, task, credentials };
         match plan(&request, ruleset, &snapshot) {
             Ok(plan) => {

@@ -26,7 +26,7 @@ impl Scenario {
     /// What is planned in a world.
     pub fn plan(&self, world: &World) -> Result<Plan> {
         let Self { container, netns, task, credentials, .. } = self;
-        let ruleset = &Ruleset::new(credentials, &Host::default());
+        let ruleset = &Ruleset::of_instance(credentials, &Host::default());
         let request = Request { container, netns: *netns, task, credentials };
         plan(&request, ruleset, &world.snapshot())
     }
@@ -159,6 +159,7 @@ fn world(
         instance: Space::default(),
         policy_rules: rules(task, eni),
         has_nftables: around.has_nftables,
+        blocks: [None, None],
         task: Space::default(),
         uplink: 2,
         has_ipv6: around.has_ipv6,

@@ -90,6 +90,19 @@ impl World {
                 ensure(&mut device.addresses, address.ip(), (*address, *subnet_route))
             }
             Step::AddRoute { route } => self.add_route(route),
+            Step::DeleteRoute { route } => {
+                Ok(self.task.routes.remove(&destination(route)).is_some())
+            }
+            Step::BlockPackets { ruleset } => Ok(self.blocks[0].replace(ruleset.clone()).is_none()),
+            Step::BlockFrames { link, ruleset } => {
+                self.task.get(link.as_str())?;
+                Ok(self.blocks[1].replace(ruleset.clone()).is_none())
+            }
+            Step::Unblock => {
+                let were_there = self.blocks.iter().any(Option::is_some);
+                self.blocks = [None, None];
+                Ok(were_there)
+            }
             Step::AddNeighbour { side, link, address, mac } => {
                 let device = self.side(*side).get(link.as_str())?;
                 Ok(device.neighbours.insert(*address, *mac).is_none())
@@ -138,6 +151,13 @@ impl World {
             Step::AddRoute { route } => {
                 self.task.routes.remove(&destination(route));
             }
+            Step::DeleteRoute { route } => {
+                self.task.routes.insert(destination(route), route.clone());
+            }
+            Step::BlockPackets { .. } => self.blocks[0] = None,
+            Step::BlockFrames { .. } => self.blocks[1] = None,
+            // It is the last.
+            Step::Unblock => {}
             Step::AddNeighbour { side, link, address, .. } => {
                 let device = self.side(*side).get(link.as_str());
                 device.expect("its link is there").neighbours.remove(address);

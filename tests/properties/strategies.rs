@@ -111,6 +111,7 @@ pub fn task() -> impl Strategy<Value = Task> {
                 interface,
                 mtu: mtu.map(|mtu| mtu.max(least)),
                 block_metadata,
+                block: Vec::new(),
                 stay_down,
             }
         },

@@ -66,6 +66,7 @@ pub fn task_of(annotations: &Annotations, eni: &Eni) -> Result<Task> {
         block_metadata: reader
             .value(BLOCK_METADATA, boolean)?
             .unwrap_or(eni.block_instance_metadata),
+        block: eni.block.clone(),
         stay_down: reader.value(STAY_DOWN, boolean)?.unwrap_or(false),
     })
 }

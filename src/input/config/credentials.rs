@@ -3,18 +3,11 @@
 use crate::{
     error::{Result, refuse},
     net::{mac::Mac, name::InterfaceName},
-    task::lease::Lease,
+    task::{METADATA_V4, METADATA_V6, lease::Lease},
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// The instance metadata service.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
-pub const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-
-/// The same over IPv6.
-pub const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// `[credentials]`: the bridge that leads to the credentials endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -30,6 +23,8 @@ pub struct CredentialNetwork {
     pub endpoint: Ipv4Addr,
     /// An IPv6 subnet on the bridge, where wanted.
     pub ipv6_subnet: Option<Ipv6Network>,
+    /// Where the credentials are served over IPv6, where there is such a subnet.
+    pub ipv6_endpoint: Ipv6Addr,
     /// The MTU of the bridge and of the veths on it, in bytes.
     pub mtu: u32,
     /// Whether tasks are kept apart on the bridge.
@@ -37,7 +32,8 @@ pub struct CredentialNetwork {
 }
 
 impl Default for CredentialNetwork {
-    /// The addresses and names that the ECS agent and its CNI plugins use.
+    /// The addresses and names that the ECS agent and its CNI plugins use; the IPv6 endpoint is among
+    /// AWS's own addresses on an instance, beside that of the metadata service.
     fn default() -> Self {
         let gateway = Ipv4Addr::new(169, 254, 172, 1);
         Self {
@@ -47,6 +43,7 @@ impl Default for CredentialNetwork {
             gateway,
             endpoint: Ipv4Addr::new(169, 254, 170, 2),
             ipv6_subnet: None,
+            ipv6_endpoint: Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0x170, 2),
             mtu: 1500,
             isolation: true,
         }
@@ -76,6 +73,13 @@ impl CredentialNetwork {
     pub fn gateways(&self) -> Vec<IpAddr> {
         let v6 = self.ipv6_of(self.gateway).map(IpAddr::V6);
         [Some(IpAddr::V4(self.gateway)), v6].into_iter().flatten().collect()
+    }
+
+    /// Where the credentials are served, for those families that there is a subnet of.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<IpAddr> {
+        let v6 = self.ipv6_subnet.map(|_| IpAddr::V6(self.ipv6_endpoint));
+        [Some(IpAddr::V4(self.endpoint)), v6].into_iter().flatten().collect()
     }
 
     /// The addresses that a lease stands for.
@@ -142,6 +146,7 @@ impl CredentialNetwork {
                 self.endpoint
             ));
         }
+        self.check_ipv6_endpoint()?;
         match self.ipv6_subnet {
             Some(six) if six.ip() != six.network() || 128 - six.prefix() < 32 - subnet.prefix() => {
                 refuse(format!(
@@ -154,5 +159,20 @@ impl CredentialNetwork {
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_ipv6_endpoint(&self) -> Result<()> {
+        let six = self.ipv6_endpoint;
+        let local = six.is_loopback() || six.is_unspecified() || six.is_unicast_link_local();
+        let why = if local || six.is_multicast() || six.to_ipv4_mapped().is_some() {
+            "must be an address that can be routed to"
+        } else if six == METADATA_V6 {
+            "must keep clear of the metadata service"
+        } else if self.ipv6_subnet.is_some_and(|subnet| subnet.contains(six)) {
+            "must lie outside credentials.ipv6-subnet"
+        } else {
+            return Ok(());
+        };
+        refuse(format!("credentials.ipv6-endpoint {six}: {why}"))
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::{Result, refuse},
     input::config::credentials::CredentialNetwork,
-    task::lease::Lease,
+    task::{METADATA_V4, lease::Lease},
 };
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -23,6 +23,8 @@ pub struct Host {
     pub filter: bool,
     /// TCP ports of the bridge's own addresses that tasks reach all the same.
     pub open_tcp_ports: Vec<u16>,
+    /// UDP ports of the same.
+    pub open_udp_ports: Vec<u16>,
     /// Whether a task can send only from its own MAC and IP address.
     pub source_checks: bool,
 }
@@ -36,22 +38,42 @@ impl Default for Host {
             agent: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 51679),
             filter: true,
             open_tcp_ports: Vec::new(),
+            open_udp_ports: Vec::new(),
             source_checks: true,
         }
     }
 }
 
 impl Host {
+    /// Whether the redirect leads to a loopback address, to which the bridge lets no packets unless told to.
+    #[must_use]
+    pub fn leads_to_loopback(&self) -> bool {
+        self.redirect && self.agent.ip().is_loopback()
+    }
+
+    /// Whether the redirect may lead off the instance, to a container for instance: then questions to the
+    /// agent are routed.
+    #[must_use]
+    pub fn may_be_elsewhere(&self) -> bool {
+        self.redirect && !self.agent.ip().is_loopback()
+    }
+
     pub(super) fn check(&self, credentials: &CredentialNetwork) -> Result<()> {
         let agent = self.agent;
         if agent.port() == 0 || agent.ip().is_unspecified() || agent.ip().is_multicast() {
             return refuse(format!(
-                "host.agent {agent}: must be an address and port of the instance, such as {}",
+                "host.agent {agent}: must be an address and port, such as {}",
                 Self::default().agent
             ));
         }
-        if self.open_tcp_ports.contains(&0) {
-            return refuse("host.open-tcp-ports: 0 is no port");
+        let ip = *agent.ip();
+        let is_nobody = ip.is_broadcast() || ip == credentials.endpoint || ip == METADATA_V4;
+        if is_nobody || credentials.subnet.contains(ip) && ip != credentials.gateway {
+            return refuse(format!("host.agent {agent}: no agent can be there"));
+        }
+        let ports = [("tcp", &self.open_tcp_ports), ("udp", &self.open_udp_ports)];
+        if let Some((transport, _)) = ports.iter().find(|(_, ports)| ports.contains(&0)) {
+            return refuse(format!("host.open-{transport}-ports: 0 is no port"));
         }
         // Rules tell tasks' ports by the beginning of their names.
         let (bridge, ports) = (&credentials.bridge, Lease::common_prefix(credentials.subnet));

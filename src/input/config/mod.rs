@@ -11,6 +11,7 @@ use crate::{
     input::config::{credentials::CredentialNetwork, host::Host},
     process::logging::LogConfig,
 };
+use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use std::{
     io,
@@ -66,6 +67,8 @@ pub struct Eni {
     pub return_timeout_seconds: u64,
     /// Whether tasks are kept from the instance metadata service unless they say otherwise.
     pub block_instance_metadata: bool,
+    /// What else tasks are kept from.
+    pub block: Vec<IpNetwork>,
 }
 
 /// `[runtime]`: what `oci-awsvpc-runtime` does.
@@ -112,6 +115,7 @@ impl Default for Eni {
             link_up_timeout_seconds: 5,
             return_timeout_seconds: 10,
             block_instance_metadata: true,
+            block: Vec::new(),
         }
     }
 }
@@ -131,6 +135,21 @@ impl Eni {
     #[must_use]
     pub fn link_up_timeout(&self) -> Duration {
         Duration::from_secs(self.link_up_timeout_seconds)
+    }
+
+    /// What is blocked is so by every interface of the task: the way to its credentials stays open.
+    fn check(&self, credentials: &CredentialNetwork) -> Result<()> {
+        let needed = || credentials.endpoints().into_iter().chain(credentials.gateways());
+        let is_needed = |network: &&IpNetwork| needed().any(|address| network.contains(address));
+        if let Some(network) = self.block.iter().find(|network| network.prefix() == 0) {
+            return refuse(format!("eni.block {network}: must leave something to reach"));
+        }
+        match self.block.iter().find(is_needed) {
+            Some(network) => {
+                refuse(format!("eni.block {network}: that is where tasks find their credentials"))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -165,6 +184,7 @@ impl Config {
         })?;
         config.check_times()?;
         config.credentials.check()?;
+        config.eni.check(&config.credentials)?;
         config.host.check(&config.credentials)?;
         config.runtime.check()?;
         Ok(config)

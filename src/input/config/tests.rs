@@ -19,7 +19,7 @@ fn the_shipped_file_shows_every_default() {
         table.values().map(|v| v.as_table().map_or(1, toml::Table::len)).sum()
     };
     let table: toml::Table = shown.parse().expect("TOML");
-    assert_eq!(keys(&table), 1 + 2 + 4 + 6 + 5 + 2 + 2, "a key is not shown, or not counted here");
+    assert_eq!(keys(&table), 1 + 2 + 5 + 7 + 6 + 2 + 2, "a key is not shown, or not counted here");
 }
 
 /// Older hooks refuse tables that they do not know; and a key means the same wherever it stands.
@@ -53,6 +53,12 @@ fn values_that_make_no_sense_are_named() {
         ("endpoint = \"169.254.169.254\"", "metadata service"),
         ("subnet = \"169.254.0.0/16\"", "metadata service"),
         ("ipv6-subnet = \"fd00:ec::/120\"", "credentials.ipv6-subnet"),
+        ("ipv6-endpoint = \"fe80::1\"", "credentials.ipv6-endpoint"),
+        ("ipv6-endpoint = \"fd00:ec2::254\"", "credentials.ipv6-endpoint"),
+        (
+            "ipv6-subnet = \"fd00:ec::/64\"\nipv6-endpoint = \"fd00:ec::2\"",
+            "credentials.ipv6-endpoint",
+        ),
         ("mtu = 600", "credentials.mtu"),
         ("bridge = \"a/b\"", "not a name"),
         ("bridge = \"ecs*\"", "credentials.bridge"),
@@ -60,7 +66,13 @@ fn values_that_make_no_sense_are_named() {
         ("subnet = \"10.0.0.0/16\"\ngateway = \"10.0.0.1\"", "host.source-checks"),
         ("[host]\nagent = \"0.0.0.0:51679\"", "host.agent"),
         ("[host]\nagent = \"127.0.0.1:0\"", "host.agent"),
+        ("[host]\nagent = \"169.254.170.2:80\"", "host.agent"),
+        ("[host]\nagent = \"169.254.172.9:80\"", "host.agent"),
+        ("[host]\nagent = \"255.255.255.255:80\"", "host.agent"),
         ("[host]\nopen-tcp-ports = [80, 0]", "host.open-tcp-ports"),
+        ("[host]\nopen-udp-ports = [0]", "host.open-udp-ports"),
+        ("[eni]\nblock = [\"169.254.170.0/24\"]", "eni.block 169.254.170.0/24"),
+        ("[eni]\nblock = [\"10.0.0.0/8\", \"::/0\"]", "eni.block ::/0"),
     ] {
         let error = Config::parse(&format!("[credentials]\n{text}\n")).expect_err(text);
         assert!(error.line().contains(named), "{}", error.line());

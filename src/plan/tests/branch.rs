@@ -36,15 +36,17 @@ fn a_branch_is_created_on_its_trunk() {
     let steps = steps(&plan);
     let own: Vec<&str> = steps.iter().map(String::as_str).filter(|s| !s.contains("ecs")).collect();
     assert_eq!(
-        own[..7],
+        own[..9],
         [
             "switching on lo in the task",
             "adding route blackhole 169.254.169.254 in the task",
             "adding route blackhole fd00:ec2::254 in the task",
+            "installing nftables rules that block packets in the task",
             "switching on eth1 on the instance",
             "creating branch ENI 02:5a:a1:1a:43:42, VLAN 101 of trunk 02:5a:a1:1a:43:01, in the task \
              as eth0, mtu 9001",
             "labelling eth0 in the task",
+            "installing nftables rules that block frames on eth0 in the task",
             "setting accept_ra of eth0 in the task to 0",
         ]
     );

@@ -28,7 +28,7 @@ fn fresh() -> Snapshot {
             has_nftables: true,
             has_ipv6: true,
         },
-        task: TaskSnapshot { links: vec![lo], addresses: Vec::new() },
+        task: TaskSnapshot { links: vec![lo], addresses: Vec::new(), is_blocked: false },
         taken: BTreeSet::new(),
     }
 }
@@ -67,13 +67,14 @@ fn task() -> Task {
         interface: "eth0".parse().expect("a name"),
         mtu: None,
         block_metadata: true,
+        block: Vec::new(),
         stay_down: false,
     }
 }
 
 fn plan_for(task: &Task, snapshot: &Snapshot) -> Result<Plan> {
     let credentials = &Config::default().credentials;
-    let ruleset = &Ruleset::new(credentials, &Config::default().host);
+    let ruleset = &Ruleset::of_instance(credentials, &Config::default().host);
     plan(&Request { container: "abc", netns: NETNS, task, credentials }, ruleset, snapshot)
 }
 
@@ -107,7 +108,9 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
             "adding route 169.254.170.2 via 169.254.172.1 dev ecs-eth0 in the task".to_owned(),
             "adding route blackhole 169.254.169.254 in the task".to_owned(),
             "adding route blackhole fd00:ec2::254 in the task".to_owned(),
+            "installing nftables rules that block packets in the task".to_owned(),
             "moving ENI 02:5a:a1:1a:43:42 (eth1) into the task as eth0".to_owned(),
+            "installing nftables rules that block frames on eth0 in the task".to_owned(),
             "setting accept_ra of eth0 in the task to 0".to_owned(),
             "adding 10.0.0.5/24 to eth0 in the task".to_owned(),
             "switching on eth0 in the task".to_owned(),
@@ -146,6 +149,8 @@ fn a_second_plan_creates_moves_and_switches_nothing() {
                 | Step::AddFdbEntry { .. }
                 | Step::AddNeighbour { .. }
                 | Step::AddRoute { .. }
+                | Step::BlockPackets { .. }
+                | Step::BlockFrames { .. }
                 | Step::SetOption { .. }
                 | Step::AwaitRunning { .. }
         )
@@ -275,4 +280,30 @@ fn links_that_are_no_eni_are_refused() {
         let error = plan_for(&task(), &snapshot).expect_err(named);
         assert!(error.line().contains(named), "{}", error.line());
     }
+}
+
+#[test]
+fn what_is_no_longer_blocked_is_so_last() {
+    let open = Task { block_metadata: false, ..task() };
+    let is_about_it = |step: &String| step.contains("169.254.169.254") || step.contains("block");
+    let plan = plan_for(&open, &fresh()).expect("a plan");
+    assert!(!steps(&plan).iter().any(is_about_it), "{:#?}", steps(&plan));
+    let mut blocked = fresh();
+    blocked.task.is_blocked = true;
+    let all = steps(&plan_for(&open, &blocked).expect("a plan"));
+    let (all, last) = all.split_at(all.len() - 3);
+    assert_eq!(
+        last,
+        [
+            "deleting route blackhole 169.254.169.254 in the task",
+            "deleting route blackhole fd00:ec2::254 in the task",
+            "removing nftables rules in the task",
+        ]
+    );
+    assert!(!all.iter().any(is_about_it), "{all:#?}");
+    // What else is blocked stays so.
+    let other = Task { block: vec!["169.254.169.123/32".parse().expect("one")], ..open };
+    let all = steps(&plan_for(&other, &blocked).expect("a plan"));
+    assert!(all.contains(&"adding route blackhole 169.254.169.123 in the task".to_owned()));
+    assert_eq!(all.last(), Some(&"deleting route blackhole fd00:ec2::254 in the task".to_owned()));
 }

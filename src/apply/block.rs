@@ -1,0 +1,31 @@
+//! Rules in the task's namespace.
+
+use crate::{
+    apply::{attempt::Attempt, outcome::Applied},
+    error::{Doing, Result},
+    nft::{self, Family, Ruleset, State},
+};
+
+/// Rules in the task's namespace, which a task that may can change: so they are looked at whole. Where
+/// others of ours are replaced, that is not undone: what was blocked stays so.
+pub fn ensure_block(
+    attempt: &Attempt<'_>,
+    ruleset: &Ruleset,
+    install: impl FnOnce(&Ruleset) -> Result<()>,
+) -> Result<Applied> {
+    attempt.sides.task()?.netns.within(|| {
+        let state = nft::look(ruleset).unwrap_or(State::Absent);
+        if state != State::Whole {
+            // Where we cannot look, this says why.
+            install(ruleset)?;
+        }
+        Ok(if state == State::Absent { Applied::Changed } else { Applied::Already })
+    })
+}
+
+/// Removes our rules of these families.
+pub fn unblock(attempt: &Attempt<'_>, families: &[Family]) -> Result<Applied> {
+    let remove = || nft::remove(families).doing(|| "removing our tables");
+    let were_there = attempt.sides.task()?.netns.within(remove)?;
+    Ok(if were_there { Applied::Changed } else { Applied::Already })
+}
