@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::net::mac::Mac;
 use crate::{input::config::DEFAULT_PATH, process::logging::LogLevel};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -53,6 +54,12 @@ pub enum Command {
     /// Put right what was left or swept away: ENIs that came home without poststop, traces of tasks
     /// that are gone, nftables rules that somebody flushed
     Gc,
+    /// Take an ENI home by force, from whatever namespace and whichever task holds it
+    Release {
+        /// The ENI's MAC address
+        #[arg(value_name = "ENI")]
+        eni: Mac,
+    },
     /// Make the bridge and the nftables rules, as the first task does where they are missing
     HostSetup {
         /// Print the rules, and change nothing
@@ -72,15 +79,10 @@ impl Command {
             Self::CreateRuntime => "createRuntime",
             Self::Poststop => "poststop",
             Self::Gc => "gc",
+            Self::Release { .. } => "release",
             Self::HostSetup { .. } => "host-setup",
             Self::HostTeardown => "host-teardown",
         }
-    }
-
-    /// Whether a runtime calls it, with a container's state.
-    #[must_use]
-    pub fn is_stage(self) -> bool {
-        matches!(self, Self::Prestart | Self::CreateRuntime | Self::Poststop)
     }
 }
 

@@ -11,24 +11,27 @@ pub use crate::{
     },
     kernel::{
         netns::Netns,
+        process,
         sides::{Sides, Space},
     },
     net::{
-        link::Link, mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side,
-        vlan::VlanId,
+        device::Device, form::Form, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId,
+        process::Process, route::Route, rule::Rule, side::Side, vlan::VlanId,
     },
     nft::Ruleset,
     plan::{Plan, plan, step::Step},
     process::{limits::Limits, timings::Timings},
     snapshot::{
         look::snapshot,
+        ownership::wished_name,
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
     },
     task::{
         CREDENTIAL_INTERFACE, Gateway, METADATA, Task,
         branch::Branch,
-        label::{Label, short_id},
+        label::{Label, port_mac, short_id},
         lease::Lease,
+        record::Record,
     },
 };
 
@@ -41,6 +44,7 @@ pub fn link(index: u32, name: &str) -> Link {
         mtu: 9001,
         mtu_range: (68, 9216),
         ethernet: true,
+        form: Form::default().normal(),
         ..Link::default()
     }
 }

@@ -12,8 +12,8 @@ use crate::{
         socket::Netlink,
     },
     net::{link::Link, name::InterfaceName},
-    snapshot::ownership::others_ports,
-    task::{branch::Branch, label::Label},
+    nft::records,
+    task::{branch::Branch, record::Record},
 };
 use nix::errno::Errno;
 
@@ -33,10 +33,11 @@ pub fn create_branch(
             Err(Error::Refused("this kernel has no VLANs (module 8021q)".to_owned()))
         }
         Err(error) if error.is_exists() => {
-            let own = attempt.sides.task()?.netns.inode();
-            let is_it = |label: &Label| label.branch == Some(branch);
-            let links = attempt.instance().links()?;
-            Err(if others_ports(&links, own).any(|(_, label)| is_it(&label)) {
+            let others = records::all()?;
+            let is_it = |record: &Record| record.label.branch == Some(branch);
+            let own = attempt.sides.task()?.id();
+            let is_other = |record: &&Record| is_it(record) && record.label.netns != own;
+            Err(if others.iter().any(|record| is_other(&record)) {
                 Error::Overtaken(format!("another task took {branch}"))
             } else {
                 Error::Refused(

@@ -5,9 +5,9 @@ use crate::{
         attempt::Attempt,
         outcome::{Applied, outcome_of},
     },
-    eni::{self, restore::restore},
+    eni::{self, normal_form, restore::restore},
     error::{Doing, Error, Result},
-    net::name::InterfaceName,
+    net::{form::Form, name::InterfaceName, side::Side},
     snapshot::ownership::find,
     task::label::Label,
 };
@@ -21,8 +21,8 @@ pub fn move_in(
     inside: &InterfaceName,
     mtu: Option<u32>,
 ) -> Result<Applied> {
-    let (instance, task) = (attempt.instance(), &attempt.sides.task()?.netns);
-    match eni::move_in(instance, index, task, label, inside, mtu) {
+    let task = &attempt.sides.task()?.netns;
+    match eni::move_in(attempt.instance(), index, task, label, inside, mtu) {
         Err(error) if error.is_no_device() => {
             Err(Error::Overtaken("it has left the instance".to_owned()))
         }
@@ -45,4 +45,29 @@ pub fn bring_home(attempt: &Attempt<'_>, label: &Label, up: bool) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Gives the ENI its normal form.
+pub fn normalise(
+    attempt: &Attempt<'_>,
+    side: Side,
+    index: u32,
+    form: &Form,
+    alternative_names: &[String],
+) -> Result<Applied> {
+    outcome_of(normal_form::put_on(attempt.netlink(side)?, index, form, alternative_names))
+}
+
+/// Gives the ENI its other names back, which an administrator may have given it. Where something else has
+/// one meanwhile, that keeps it.
+pub fn rename_back(
+    attempt: &Attempt<'_>,
+    side: Side,
+    index: u32,
+    alternative_names: &[String],
+) -> Result<()> {
+    match attempt.netlink(side)?.add_alternative_names(index, alternative_names) {
+        Err(error) if !error.is_exists() && !error.is_absent() => Err(error.into()),
+        _ => Ok(()),
+    }
 }

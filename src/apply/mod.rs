@@ -8,6 +8,7 @@ mod eni;
 mod option;
 pub mod outcome;
 mod port;
+mod record;
 pub mod steps;
 mod wait;
 
@@ -53,7 +54,7 @@ pub fn transact(
 }
 
 /// Undoes what was done, and gives the error to report. If the ENI cannot be brought home, what
-/// came before it stays: the veth that tells of it, so that a later call can find it.
+/// came before it stays: the record, so that a later call can find it.
 fn roll_back(changed: &[&Step], attempt: &Attempt<'_>, error: Error) -> Error {
     let mut left = Vec::new();
     for step in changed.iter().rev() {

@@ -33,13 +33,14 @@ pub fn ensure_bridge(
 pub fn create_veth(
     attempt: &Attempt<'_>,
     lease: Lease,
+    port_mac: Mac,
     bridge: &InterfaceName,
     inside: &InterfaceName,
     mtu: u32,
 ) -> Result<Applied> {
     let (name, netns) = (&lease.link_name(), &attempt.sides.task()?.netns);
     let bridge = attempt.index(Side::Instance, bridge)?;
-    let veth = Veth { name, bridge, netns, inside, mac: lease.mac(), mtu };
+    let veth = Veth { name, port_mac, bridge, netns, inside, mac: lease.mac(), mtu };
     match attempt.instance().add_veth(&veth) {
         Err(error) if error.is_exists() && attempt.instance().link(name)?.is_some() => {
             Err(Error::Overtaken(format!("another task took {lease}")))

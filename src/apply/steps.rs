@@ -6,7 +6,7 @@ use crate::{
         attempt::Attempt,
         block, branch, eni, option,
         outcome::{Applied, ensured, outcome_of},
-        port, wait,
+        port, record, wait,
     },
     error::Result,
     kernel::link::{LinkChange, Vlan},
@@ -30,8 +30,12 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             let change = LinkChange { mac: Some(*mac), ..LinkChange::default() };
             attempt.set(*side, link, &change)
         }
-        Step::CreateVeth { lease, bridge, inside, mtu } => {
-            port::create_veth(attempt, *lease, bridge, inside, *mtu)
+        Step::TakeRecord { record } => record::take(record),
+        Step::Normalise { side, index, form, alternative_names, .. } => {
+            eni::normalise(attempt, *side, *index, form, alternative_names)
+        }
+        Step::CreateVeth { lease, port_mac, bridge, inside, mtu } => {
+            port::create_veth(attempt, *lease, *port_mac, bridge, inside, *mtu)
         }
         Step::ConfigurePort { lease, label, isolated } => {
             port::configure_port(attempt, *lease, label, *isolated)
@@ -83,6 +87,10 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
 /// Undoes one step that [`apply`] said it changed. What is gone already is fine.
 pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
     match step {
+        Step::TakeRecord { record } => Ok(nft::records::delete(record.label.eni)?),
+        Step::Normalise { side, index, alternative_names, .. } => {
+            eni::rename_back(attempt, *side, *index, alternative_names)
+        }
         Step::CreateVeth { lease, .. } => port::delete_veth(attempt, *lease),
         Step::DeletePolicyRule { rule } => ensured(attempt.instance().add_rule(rule)).map(|_| ()),
         Step::MoveIn { label, was_up, .. } => Ok(eni::bring_home(attempt, label, *was_up)?),

@@ -8,7 +8,7 @@ use crate::{
         sides::{Sides, Space},
         socket::Netlink,
     },
-    nft::{self, Ruleset},
+    nft::{self, Ruleset, records},
     plan::host::host,
     process::{limits::Limits, timings::Timings},
     snapshot::look::{has_nftables, instance_snapshot},
@@ -80,6 +80,10 @@ pub fn tear_down(config: &Config) -> Result<Vec<String>> {
         done.push(format!("bridge {name} is deleted"));
     }
     done.extend(remove_rules()?);
+    // With the ports, the records of their tasks are gone; what is left belongs to ENIs that are away.
+    if records::clear().doing(|| "removing the table of records")? {
+        done.push("the table of records is removed".to_owned());
+    }
     Ok(done)
 }
 

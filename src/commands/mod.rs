@@ -4,10 +4,11 @@ mod gc;
 mod host;
 mod poststop;
 mod prestart;
+mod release;
 
 use crate::{
     cli::{Cli, Command, TimingsFormat},
-    error::{Doing, Result},
+    error::{Doing, Error, Result},
     input::{
         annotations,
         config::Config,
@@ -32,6 +33,7 @@ pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
         Command::Prestart | Command::CreateRuntime => stage(cli, stdin, prestart),
         Command::Poststop => stage(cli, stdin, poststop),
         Command::Gc => administer(cli, gc::collect),
+        Command::Release { eni } => administer(cli, |config| release::release(config, eni)),
         Command::HostSetup { print: true } => {
             administer(cli, |config| Ok(vec![host::rules(config)]))
         }
@@ -77,7 +79,7 @@ fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
 fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     let known = container.annotations(&config.detect.annotation).unwrap_or_default();
     let told = if is_ours(&known.annotations, config) {
-        Told::Ours(annotations::mac_of(&known.annotations))
+        Told::Ours
     } else if known.complete {
         return Ok(());
     } else {
@@ -99,14 +101,49 @@ fn report(cli: &Cli, timings: &Timings) {
     };
 }
 
-/// What an operator asks for, and not a runtime: says what it did.
-fn administer(cli: &Cli, work: impl FnOnce(&Config) -> Result<Vec<String>>) -> Result<()> {
+/// What a command did, a line each, and what it could not do.
+#[derive(Debug, Default)]
+struct Report {
+    done: Vec<String>,
+    failures: Vec<Error>,
+}
+
+impl Report {
+    /// Notes what came of one part; `None`: there was nothing to do.
+    fn add(&mut self, outcome: Result<Option<String>>) {
+        match outcome {
+            Ok(what) => self.done.extend(what),
+            Err(error) => self.failures.push(error),
+        }
+    }
+}
+
+impl From<Vec<String>> for Report {
+    fn from(done: Vec<String>) -> Self {
+        Self { done, failures: Vec::new() }
+    }
+}
+
+/// What an operator asks for, and not a runtime: says what it did, and then what it could not do.
+fn administer<R: Into<Report>>(cli: &Cli, work: impl FnOnce(&Config) -> Result<R>) -> Result<()> {
     let config = Config::load(cli.config.as_deref())?;
     logging::open(config.log, cli.log_level);
     privileges::drop_unneeded();
-    let mut lines = work(&config)?;
-    if lines.is_empty() {
-        lines.push("nothing to do".to_owned());
+    let Report { mut done, failures } = work(&config)?.into();
+    for line in done.iter().filter(|_| cli.command != Command::HostSetup { print: true }) {
+        log::info!("{}: {line}", cli.command.name());
     }
-    writeln!(std::io::stdout(), "{}", lines.join("\n")).doing(|| "writing to stdout")
+    if done.is_empty() && failures.is_empty() {
+        done.push("nothing to do".to_owned());
+    }
+    let text: String = done.iter().map(|line| format!("{line}\n")).collect();
+    std::io::stdout().write_all(text.as_bytes()).doing(|| "writing to stdout")?;
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else {
+        return Ok(());
+    };
+    for other in failures {
+        log::error!("{}: {}", cli.command.name(), other.line());
+    }
+    Err(first)
 }

@@ -2,20 +2,29 @@
 
 use crate::{
     apply::transact,
-    error::{Result, refuse},
+    eni::homecoming::Instance,
+    error::{Doing, Result, refuse},
     input::{config::Config, container::Container, request::Request},
     kernel::{
         netns::{self, Netns},
+        process,
         sides::{Sides, Space},
     },
+    net::process::Process,
     nft::Ruleset,
     plan::{Plan, plan},
     process::{limits::Limits, timings::Timings},
-    snapshot::look::wait_for_eni,
-    task::{Task, label::short_id},
+    snapshot::look::{Sight, wait_for_eni},
+    task::{Task, label::short_id, record::Record},
 };
 use ipnetwork::IpNetwork;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+/// How often another hook may be faster before this one gives up. Each time, another lease is tried.
+const MAX_RACES: usize = 64;
+
+/// How long to wait after the first lost race, and how much longer after each further one.
+const BACK_OFF: Duration = Duration::from_micros(200);
 
 /// Gives the container its network.
 ///
@@ -29,20 +38,33 @@ pub fn set_up(
     timings: &mut Timings,
 ) -> Result<()> {
     let limits = Limits::start(config.deadline(), config.eni.link_up_timeout())?;
-    let attached_by = timings.begin() + Duration::from_secs(config.eni.attach_timeout_seconds);
     let sides = open(container)?;
     let id = short_id(&container.id);
-    let (netns, credentials) = (sides.task()?.netns.inode(), &config.credentials);
-    let request = Request { container: &id, netns, task, credentials };
+    let (netns, credentials) = (sides.task()?.id(), &config.credentials);
+    let pause = pause_of(container)?;
+    let request = Request { container: &id, netns, pause, task, credentials };
     let ruleset = Ruleset::of_instance(credentials, &config.host);
     timings.lap("open");
+    let attached_by = timings.begin() + Duration::from_secs(config.eni.attach_timeout_seconds);
+    let mut lost = BTreeSet::new();
     let plan = loop {
-        let snapshot = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)?;
+        let mut snapshot = match wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)? {
+            Sight::Clear(snapshot) => snapshot,
+            Sight::Abandoned(record) => {
+                take_down(&record, config)?;
+                continue;
+            }
+        };
+        snapshot.taken.extend(&lost);
         timings.lap("look");
         let plan = plan(&request, &ruleset, &snapshot)?;
         timings.lap("plan");
         match transact(&plan.steps, &sides, &limits, timings) {
-            Err(error) if error.is_overtaken() => log::debug!("once more: {}", error.line()),
+            Err(error) if error.is_overtaken() && lost.len() < MAX_RACES => {
+                log::debug!("once more: {}", error.line());
+                lost.insert(plan.lease);
+                std::thread::sleep(BACK_OFF * u32::try_from(lost.len()).unwrap_or(1));
+            }
             outcome => {
                 outcome?;
                 break plan;
@@ -51,6 +73,21 @@ pub fn set_up(
     };
     log::info!("{} in {timings}", summary(&container.id, task, &plan));
     Ok(())
+}
+
+/// A task that is over, and whose runtime never called `poststop`, has the ENI or the namespace.
+fn take_down(record: &Record, config: &Config) -> Result<()> {
+    let container = &record.label.container;
+    let instance = Instance::open(config)?;
+    let done = instance.take_down(record).doing(|| format!("taking down container {container}"))?;
+    log::info!("container {container} is over: {done}");
+    Ok(())
+}
+
+/// The container's first process, with which the task will be over.
+fn pause_of(container: &Container) -> Result<Process> {
+    let pid = container.pid.unwrap_or_default();
+    process::find(pid).map_or_else(|| refuse(format!("the container's process {pid} is gone")), Ok)
 }
 
 /// Opens both namespaces, if the container has one of its own.

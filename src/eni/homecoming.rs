@@ -1,14 +1,31 @@
-//! Clean-up that poststop and gc share.
+//! Takes a task down: its ENI home, its port and its record gone. What poststop, gc, release and the next
+//! prestart share.
 
 use crate::{
-    eni::restore::restore,
-    error::{Doing, KernelError, Result},
-    input::config::credentials::CredentialNetwork,
-    kernel::sides::Space,
-    net::link::Link,
-    task::label::Label,
+    eni::{restore::restore, search::each_namespace, stacked, take_out},
+    error::{Doing, KernelError, Result, give_up, refuse},
+    input::config::{Config, credentials::CredentialNetwork},
+    kernel::{
+        bus,
+        holders::{self, Held},
+        monitor::Monitor,
+        sides::Space,
+    },
+    net::{link::Link, mac::Mac},
+    nft::records,
+    process::limits::Limits,
+    snapshot::{
+        ownership::{find, is_eni, label_of_found, port_of},
+        uplinks::uplinks,
+    },
+    task::{branch::Branch, label::Label, record::Record},
 };
 use nix::net::if_::if_nametoindex;
+use std::time::{Duration, Instant};
+
+/// How long the kernel usually takes to send an ENI home from a namespace that is dying. After that, it is
+/// looked for.
+const USUAL: Duration = Duration::from_millis(300);
 
 /// The instance that this hook runs on.
 #[derive(Debug)]
@@ -17,12 +34,21 @@ pub struct Instance<'a> {
     pub space: Space,
     /// Its side of the credential path.
     pub credentials: &'a CredentialNetwork,
+    /// When to stop.
+    pub limits: Limits,
+    /// How long to wait for an ENI to come home.
+    pub patience: Duration,
 }
 
 impl<'a> Instance<'a> {
     /// Opens it.
-    pub fn open(credentials: &'a CredentialNetwork) -> Result<Self> {
-        Ok(Self { space: Space::here()?, credentials })
+    pub fn open(config: &'a Config) -> Result<Self> {
+        Ok(Self {
+            space: Space::here()?,
+            credentials: &config.credentials,
+            limits: Limits::start(config.deadline(), config.eni.link_up_timeout())?,
+            patience: Duration::from_secs(config.eni.return_timeout_seconds),
+        })
     }
 
     /// Its links.
@@ -35,27 +61,186 @@ impl<'a> Instance<'a> {
         self.space.netlink.free_links().doing(|| "listing the instance's links")
     }
 
-    /// Makes an ENI that is at home what it was, and deletes what is left of a branch. Says what came
-    /// of it.
-    pub fn restore(&self, link: Option<&Link>, label: &Label) -> Result<String> {
-        if let Some(branch) = label.branch {
-            if let Some(link) = link {
-                let doing = || format!("deleting {}, {branch}", link.name);
-                match self.space.netlink.delete_link(link.index) {
-                    Err(error) if error.is_no_device() => {}
-                    deleted => deleted.doing(doing)?,
+    /// Takes down the task that a record speaks of, and deletes the record when the ENI was seen at home, or
+    /// is gone for good. Says what came of it.
+    ///
+    /// # Errors
+    /// The ENI cannot be brought home, or not be handed on: then the record stays.
+    pub fn take_down(&self, record: &Record) -> Result<String> {
+        let label = &record.label;
+        let outcome = match label.branch {
+            Some(branch) => self.delete_branch(label, branch)?,
+            None => match self.bring_home(record)? {
+                Some(link) => self.restore(&link, label)?,
+                None => format!("ENI {} is no longer attached", label.eni),
+            },
+        };
+        self.delete_port(record)?;
+        records::delete(label.eni).doing(|| format!("deleting the record of ENI {}", label.eni))?;
+        Ok(outcome)
+    }
+
+    /// Makes an ENI that is at home what it was, if nothing of the task's stands on it any more.
+    ///
+    /// # Errors
+    /// Something does; or it is what the instance reaches the world by.
+    pub fn restore(&self, link: &Link, label: &Label) -> Result<String> {
+        let eni = label.eni;
+        if uplinks(&self.space.netlink, &self.links()?)?.contains(&link.index) {
+            return refuse(format!(
+                "{} ({eni}) carries the instance's default route: it is left as it is",
+                link.name
+            ));
+        }
+        stacked::remove(&self.space, link, eni)?;
+        let Some(name) = restore(&self.space.netlink, link, label, false)? else {
+            return Ok(format!("ENI {eni} is no longer attached"));
+        };
+        let restored = self.space.netlink.link_at(link.index);
+        let oddities =
+            restored.doing(|| format!("looking at {name}"))?.map(|link| link.form.oddities());
+        if let Some(oddities) = oddities.filter(|oddities| !oddities.is_empty()) {
+            log::warn!("ENI {eni} ({name}): this could not be reset: {}", oddities.join(", "));
+        }
+        Ok(format!("ENI {eni} is home as {name}"))
+    }
+
+    /// Brings the ENI home: it is there, or in a namespace that somebody holds, or the kernel sends it.
+    /// `None`: it is not attached any more.
+    fn bring_home(&self, record: &Record) -> Result<Option<Link>> {
+        let label = &record.label;
+        let hardware = label.device.as_ref().filter(|device| device.is_hardware());
+        let monitor = Monitor::within(&self.space.netns)?;
+        let begin = Instant::now();
+        let mut is_searched = false;
+        loop {
+            let links = self.links()?;
+            if let Some(link) = find(&links, label) {
+                return Ok(Some(link.clone()));
+            }
+            if hardware.is_some_and(|device| !bus::has(device)) {
+                return Ok(None);
+            }
+            // In its own namespace, if somebody holds that.
+            if self.fetch(&holders::of_threads_and_mounts()?, label, true)? {
+                continue;
+            }
+            // When a namespace dies, the kernel sends physical interfaces home before it deletes virtual ones:
+            // once the port is gone, an ENI that is not home was hidden, or is not coming.
+            let has_port = port_of(&links, record).is_some();
+            let is_overdue = begin.elapsed() >= USUAL;
+            if !is_searched && (!has_port || is_overdue) {
+                is_searched = true;
+                if self.fetch(&holders::of_everything()?, label, false)? {
+                    continue;
                 }
             }
-            return Ok(format!("branch ENI {}, {branch}, is deleted", label.eni));
+            if !has_port && hardware.is_none() {
+                return Ok(None);
+            }
+            let until = begin + if is_overdue { self.patience } else { USUAL.min(self.patience) };
+            if !self.limits.wait_for_event(&monitor, until)? && begin.elapsed() >= self.patience {
+                return give_up(format!(
+                    "ENI {} did not come home: its namespace (inode {}) is gone or has no process and no \
+                     mount, but something keeps the ENI; release {} tries again",
+                    label.eni, label.netns.inode, label.eni
+                ));
+            }
+            monitor.drain();
         }
-        let name = match link {
-            Some(link) => restore(&self.space.netlink, link, label, false)?,
-            None => None,
+    }
+
+    /// Takes the ENI out of a namespace that somebody holds: out of the task's own, or out of whichever it is
+    /// in. True: it was there.
+    fn fetch(&self, held: &Held, label: &Label, own_only: bool) -> Result<bool> {
+        let found = each_namespace(&self.space, held, |space, links, holders| {
+            let is_asked = !own_only || space.id() == label.netns;
+            if !is_asked || !links.iter().any(|link| is_eni(link, label)) {
+                return Ok(None);
+            }
+            if !holders.pids.is_empty() {
+                log::warn!(
+                    "ENI {} is taken from processes that are still running in its namespace: {}",
+                    label.eni,
+                    holders.pids()
+                );
+            }
+            take_out(&space.netlink, &self.space.netns, label).map(Some)
+        });
+        Ok(found? == Some(true))
+    }
+
+    /// The pids of those who hold the namespace that the ENI is in; empty where that is the instance's.
+    pub fn holders_of(&self, label: &Label) -> Result<String> {
+        let held = holders::of_everything()?;
+        let found = each_namespace(&self.space, &held, |_, links, holders| {
+            Ok(links.iter().any(|link| is_eni(link, label)).then(|| holders.pids()))
+        });
+        Ok(found?.unwrap_or_default())
+    }
+
+    /// Takes hardware home that no record speaks of, from whatever namespace has it. What it was called is not
+    /// known. `None`: it is in none that can be reached.
+    pub fn fetch_hardware(&self, eni: Mac) -> Result<Option<String>> {
+        let held = holders::of_everything()?;
+        let found = each_namespace(&self.space, &held, |space, links, holders| {
+            let is_it = |link: &&Link| link.is_hardware() && link.permanent_mac == Some(eni);
+            let Some(link) = links.iter().find(is_it) else { return Ok(None) };
+            let label = label_of_found(link, eni);
+            take_out(&space.netlink, &self.space.netns, &label)?;
+            Ok(Some((label, holders.pids())))
+        })?;
+        let Some((label, pids)) = found else { return Ok(None) };
+        let links = self.links()?;
+        match find(&links, &label) {
+            Some(link) => {
+                Ok(Some(format!("{} (taken from pids {pids})", self.restore(link, &label)?)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Deletes a branch, wherever it is.
+    fn delete_branch(&self, label: &Label, branch: Branch) -> Result<String> {
+        let done = format!("branch ENI {}, {branch}, is deleted", label.eni);
+        let doing = || format!("deleting branch ENI {}, {branch}", label.eni);
+        let links = self.links()?;
+        let Some(trunk) = links.iter().find(|link| link.is(branch.trunk) && link.vlan.is_none())
+        else {
+            return Ok(done); // it went with its trunk
         };
-        Ok(match name {
-            Some(name) => format!("ENI {} is home as {name}", label.eni),
-            None => format!("ENI {} is no longer attached", label.eni),
-        })
+        let is_it = |link: &&Link, number: Option<i32>| {
+            link.vlan == Some(branch.vlan)
+                && link.peer == Some(trunk.index)
+                && link.peer_netns == number
+        };
+        if let Some(link) = links.iter().find(|link| is_it(link, None)) {
+            gone(self.space.netlink.delete_link(link.index)).doing(doing)?;
+            return Ok(done);
+        }
+        let delete_in = |held: &Held| {
+            each_namespace(&self.space, held, |space, links, _| {
+                let number = space.netlink.number_of(&self.space.netns)?;
+                let found = links.iter().find(|link| number.is_some() && is_it(link, number));
+                found
+                    .map(|link| gone(space.netlink.delete_link(link.index)).doing(doing))
+                    .transpose()
+            })
+        };
+        if delete_in(&holders::of_threads_and_mounts()?)?.is_none() {
+            delete_in(&holders::of_everything()?)?;
+        }
+        Ok(done)
+    }
+
+    fn delete_port(&self, record: &Record) -> Result<()> {
+        let name = record.lease.link_name();
+        let port = self.space.netlink.link(&name).doing(|| format!("looking for {name}"))?;
+        match port.as_ref().and_then(|port| port_of(std::slice::from_ref(port), record)) {
+            Some(port) => gone(self.space.netlink.delete_link(port.index))
+                .doing(|| format!("deleting {name}")),
+            None => Ok(()),
+        }
     }
 
     /// Deletes the bridge's neighbour entries whose tasks are gone; gives their number. A veth is
@@ -88,5 +273,13 @@ impl<'a> Instance<'a> {
             }
         }
         Ok(forgotten)
+    }
+}
+
+/// The removal of something that may be gone already.
+fn gone(answer: Result<(), KernelError>) -> Result<(), KernelError> {
+    match answer {
+        Err(error) if error.is_no_device() => Ok(()),
+        answer => answer,
     }
 }

@@ -1,7 +1,10 @@
 //! The ENI's journey: into the task's namespace, out of it, and restored on the instance.
 
 pub mod homecoming;
+pub mod normal_form;
 pub mod restore;
+mod search;
+mod stacked;
 
 use crate::{
     error::{Doing, Error, Result},
@@ -10,7 +13,7 @@ use crate::{
     snapshot::ownership::find,
     task::label::Label,
 };
-use restore::ANY_NAME;
+use restore::{ANY_NAME, DOWN};
 
 /// Moves the ENI into the task's namespace: under its name there, with its MTU there, and with the
 /// label that tells what it was. All in one message, so that no other hook can come between.
@@ -31,24 +34,24 @@ pub fn move_in(
     instance.move_link(index, task, &change)
 }
 
-/// Takes the ENI out of the task's namespace. It moves to the instance, under its own name if that is
-/// free, else under any; a branch is deleted. False: it is not in the namespace.
+/// Takes the ENI out of a namespace. It moves to the instance, under its own name if that is free, else under
+/// any. False: it is not in the namespace.
+///
+/// Its form is reset in there already: kernels before 5.15 cannot delete, on the instance, alternative names
+/// that were added in a namespace of somebody else's.
 pub fn take_out(task: &Netlink, instance: &Netns, label: &Label) -> Result<bool> {
     let inside = || {
-        let links = task.links().doing(|| "listing the task's links")?;
+        let links = task.links().doing(|| "listing the links of its namespace")?;
         Ok::<_, Error>(find(&links, label).cloned())
     };
     let Some(link) = inside()? else {
         return Ok(false);
     };
-    if let Some(branch) = label.branch {
-        let doing = || format!("deleting branch ENI {} ({}), {branch}", label.eni, link.name);
-        return match task.delete_link(link.index) {
-            Err(error) if error.is_no_device() => Ok(false),
-            deleted => deleted.doing(doing).map(|()| true),
-        };
-    }
     let doing = || format!("moving ENI {} ({}) out of the task", label.eni, link.name);
+    if link.up {
+        task.set_link(link.index, &DOWN).doing(doing)?;
+    }
+    normal_form::put_on(task, link.index, &link.form, &link.alternative_names).doing(doing)?;
     let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
     match task.move_link(link.index, instance, &named(label.name.as_str())) {
         // The name is taken on the instance. Where the name inside is free there, it has moved.

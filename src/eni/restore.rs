@@ -1,19 +1,22 @@
 //! Makes an ENI on the instance what it was before.
 
 use crate::{
+    eni::normal_form,
     error::{Doing, KernelError, Result},
     kernel::{error::Answer, link::LinkChange, socket::Netlink},
     net::{link::Link, name::InterfaceName},
-    snapshot::ownership::strays,
+    nft::records,
+    snapshot::ownership::{is_eni, looks_own, strays},
     task::label::Label,
 };
+use std::slice;
 
 /// A name that the kernel completes with the first free number: what it calls physical interfaces
 /// itself whose name is taken when they come home.
 pub(super) const ANY_NAME: &str = "dev%d";
 
 /// Switched off, which a link must be to be renamed by a kernel before 6.2.
-const DOWN: LinkChange =
+pub(super) const DOWN: LinkChange =
     LinkChange { name: None, mtu: None, mac: None, alias: None, up: Some(false) };
 
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
@@ -32,6 +35,7 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answ
     if link.up && (renamed || !up) {
         instance.set_link(link.index, &DOWN)?;
     }
+    normal_form::put_on(instance, link.index, &link.form, &link.alternative_names)?;
     for (_, address) in instance.addresses(link.index)? {
         match instance.delete_address(link.index, address) {
             Err(error) if !error.is_absent() => return Err(error),
@@ -51,24 +55,23 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answ
     if taken(&outcome) && make_way(instance, link, &label.name)? {
         outcome = instance.set_link(link.index, &change);
     }
-    match outcome {
-        Err(_) if taken(&outcome) => {
-            let change = LinkChange { name: None, ..change };
-            instance.set_link(link.index, &change)?;
-            log::warn!(
-                "ENI {} came home as {}: its own name, {}, is taken by another interface",
-                label.eni,
-                link.name,
-                label.name
-            );
-            Ok(link.name.clone())
-        }
-        outcome => outcome.map(|()| label.name.to_string()),
+    if !taken(&outcome) {
+        return outcome.map(|()| label.name.to_string());
     }
+    // Under a name that a task chose, it could be taken for something else.
+    let name = (!looks_own(&link.name)).then(|| ANY_NAME.to_owned());
+    instance.set_link(link.index, &LinkChange { name, ..change })?;
+    let name = instance.link_at(link.index)?.map_or(link.name.clone(), |link| link.name);
+    log::warn!(
+        "ENI {} came home as {name}: its own name, {}, is taken by another interface",
+        label.eni,
+        label.name
+    );
+    Ok(name)
 }
 
-/// Makes a name free that the link itself has as an alternative one, which udev gave it, or that is
-/// the name of an ENI which came home under it and has one of its own. False: it is somebody else's.
+/// Makes a name free that an ENI has which came home under it and has one of its own. False: it is somebody
+/// else's.
 fn make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
     match try_make_way(instance, link, name) {
         Err(error) if error.is_no_device() => Ok(true), // who had it has left meanwhile
@@ -80,18 +83,24 @@ fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer
     let Some(holder) = instance.link(name)? else {
         return Ok(true);
     };
+    let is_alternative = holder.name != name.as_str();
+    let delete = || instance.delete_alternative_names(holder.index, &[name.to_string()]);
     if holder.index == link.index {
-        return instance.delete_alternative_name(link.index, name).map(|()| true);
+        // udev gave it the name meanwhile, as an alternative one.
+        return delete().map(|()| true);
     }
-    let holder = [holder];
-    let mut others = strays(&holder).filter(|(_, home)| home.name != *name);
-    let Some((other, _)) = others.find(|(other, _)| other.name == name.as_str()) else {
-        return Ok(false);
-    };
-    if other.up {
-        instance.set_link(other.index, &DOWN)?;
+    let recorded = records::all()?.into_iter().map(|record| record.label);
+    let home = recorded.into_iter().find(|label| is_eni(&holder, label));
+    let home = home.or_else(|| Some(strays(slice::from_ref(&holder)).next()?.1));
+    match home {
+        Some(_) if is_alternative => delete().map(|()| true),
+        Some(home) if home.name != *name => {
+            if holder.up {
+                instance.set_link(holder.index, &DOWN)?;
+            }
+            let renamed = LinkChange { name: Some(ANY_NAME.to_owned()), ..LinkChange::default() };
+            instance.set_link(holder.index, &renamed).map(|()| true)
+        }
+        _ => Ok(false),
     }
-    let renamed = LinkChange { name: Some(ANY_NAME.to_owned()), ..LinkChange::default() };
-    instance.set_link(other.index, &renamed)?;
-    Ok(true)
 }

@@ -2,12 +2,14 @@
 
 use crate::{
     kernel::attributes::attributes,
-    net::{link::Link, mac::Mac, vlan::VlanId},
+    net::{device::Device, link::Link, mac::Mac, vlan::VlanId},
 };
 use rtnetlink::packet_route::link::{LinkFlags, LinkLayerType, State};
+use std::net::IpAddr;
 
 /// What we need of a link. The numbers are those of `linux/if_link.h`; a name or label that is no
 /// text is made one that no label of ours and no name that we set can be equal to.
+#[allow(clippy::too_many_lines)] // a table
 pub(super) fn decode(payload: &[u8]) -> Option<Link> {
     const IFINFOMSG_LEN: usize = 16;
     let word = |at: usize| Some(u32::from_ne_bytes(payload.get(at..at + 4)?.try_into().ok()?));
@@ -15,39 +17,50 @@ pub(super) fn decode(payload: &[u8]) -> Option<Link> {
     let kind = u16::from_ne_bytes(payload.get(2..4)?.try_into().ok()?);
     let mut link = Link {
         index: word(4)?,
-        name: String::new(),
-        mac: None,
-        permanent_mac: None,
-        mtu: 0,
-        mtu_range: (0, 0),
-        alias: None,
-        kind: None,
-        vlan: None,
-        controller: None,
-        peer: None,
-        locked: None,
         ethernet: LinkLayerType::from(kind) == LinkLayerType::Ether,
         loopback: flags.contains(LinkFlags::Loopback),
         up: flags.contains(LinkFlags::Up),
         running: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+        ..Link::default()
     };
-    let mut state = State::Unknown;
+    link.form.no_arp = flags.contains(LinkFlags::Noarp);
+    link.form.promiscuous = flags.contains(LinkFlags::Promisc);
+    link.form.all_multicast = flags.contains(LinkFlags::Allmulti);
+    link.form.multicast = flags.contains(LinkFlags::Multicast);
+    let (mut state, mut device, mut bus) = (State::Unknown, String::new(), String::new());
     for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
         match kind {
             1 => link.mac = Mac::from_bytes(value),
+            2 => link.form.broadcast = value.try_into().ok(),
             3 => link.name = text(value),
             4 => link.mtu = number(value)?,
             5 => link.peer = number(value),
             10 => link.controller = number(value),
+            13 => link.form.queue_length = number(value),
             16 => state = State::from(*value.first()?),
+            17 => link.form.link_mode = value.first().copied(),
             18 => decode_kind(value, &mut link),
             20 => link.alias = Some(text(value)),
+            27 => link.form.group = number(value),
+            37 => link.peer_netns = number(value).map(u32::cast_signed),
+            40 => link.form.gso_max_segments = number(value),
+            41 => link.form.gso_max_size = number(value),
+            43 => link.form.xdp = has_xdp(value),
             50 => link.mtu_range.0 = number(value)?,
             51 => link.mtu_range.1 = number(value)?,
+            52 => link.alternative_names = attributes(value).map(|(_, name)| text(name)).collect(),
             54 => link.permanent_mac = Mac::from_bytes(value),
+            56 => device = text(value),
+            57 => bus = text(value),
+            58 => link.form.gro_max_size = number(value),
+            59 => link.form.tso_max_size = number(value),
+            60 => link.form.tso_max_segments = number(value),
+            63 => link.form.gso_ipv4_max_size = number(value),
+            64 => link.form.gro_ipv4_max_size = number(value),
             _ => {}
         }
     }
+    link.device = Device::on(&bus, &device);
     // Hardware with a carrier carries frames from when it is switched on (`dev_activate`,
     // net/sched/sch_generic.c), though its state may follow a second later (net/core/link_watch.c). That
     // of a veth or VLAN follows at once, and only then does it.
@@ -56,6 +69,14 @@ pub(super) fn decode(payload: &[u8]) -> Option<Link> {
         link.running &= flags.contains(LinkFlags::Running) && (state == State::Up || !certain);
     }
     Some(link)
+}
+
+/// `IFLA_XDP`: whether a program is attached.
+fn has_xdp(value: &[u8]) -> bool {
+    const IFLA_XDP_ATTACHED: u16 = 2;
+    attributes(value).any(|(kind, value)| {
+        kind == IFLA_XDP_ATTACHED && value.first().is_some_and(|mode| *mode != 0)
+    })
 }
 
 /// `IFLA_LINKINFO`: the kind, of a VLAN its number, and of a bridge port whether it is locked.
@@ -70,6 +91,7 @@ fn decode_kind(value: &[u8], link: &mut Link) {
                 let id = id.and_then(|(_, value)| Some(u16::from_ne_bytes(value.try_into().ok()?)));
                 link.vlan = id.and_then(VlanId::new);
             }
+            2 => link.tunnel_to = remote_of(link.kind.as_deref(), value),
             5 => {
                 let locked = attributes(value).find(|(kind, _)| *kind == IFLA_BRPORT_LOCKED);
                 link.locked = locked.and_then(|(_, value)| value.first().map(|flag| *flag != 0));
@@ -77,6 +99,26 @@ fn decode_kind(value: &[u8], link: &mut Link) {
             _ => {}
         }
     }
+}
+
+/// Where a tunnel leads: the numbers of its remote address are those of `linux/if_tunnel.h` and
+/// `linux/if_link.h`.
+fn remote_of(kind: Option<&str>, data: &[u8]) -> Option<IpAddr> {
+    let numbers: &[u16] = match kind? {
+        "ipip" | "sit" | "ip6tnl" => &[3],
+        "gre" | "gretap" | "ip6gre" | "ip6gretap" | "erspan" | "ip6erspan" => &[7],
+        "vti" | "vti6" => &[5],
+        "vxlan" => &[2, 16],
+        "geneve" => &[2, 7],
+        _ => return None,
+    };
+    let address = |(_, value): (u16, &[u8])| match value.len() {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(value).ok()?)),
+        16 => Some(IpAddr::from(<[u8; 16]>::try_from(value).ok()?)),
+        _ => None,
+    };
+    let mut found = attributes(data).filter(|(kind, _)| numbers.contains(kind)).filter_map(address);
+    found.find(|address| !address.is_unspecified() && !address.is_multicast())
 }
 
 fn number(value: &[u8]) -> Option<u32> {

@@ -11,7 +11,7 @@ use rtnetlink::{
     packet_core::{NLM_F_CREATE, NLM_F_EXCL},
     packet_route::{
         RouteNetlinkMessage,
-        link::{InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkMessage, Prop},
+        link::{InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkMessage},
     },
 };
 use std::os::fd::AsRawFd;
@@ -37,6 +37,8 @@ pub struct LinkChange {
 pub struct Veth<'a> {
     /// The near end's name.
     pub name: &'a InterfaceName,
+    /// The near end's MAC address.
+    pub port_mac: Mac,
     /// The bridge that the near end becomes a port of.
     pub bridge: u32,
     /// The far end's namespace.
@@ -163,6 +165,7 @@ impl Netlink {
         let near = LinkVeth::new(veth.name.as_str(), "")
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far.build())))
             .controller(veth.bridge)
+            .address(veth.port_mac.bytes().to_vec())
             .mtu(veth.mtu);
         let request = RouteNetlinkMessage::NewLink(near.build());
         self.change(&request, NLM_F_CREATE | NLM_F_EXCL)
@@ -215,17 +218,6 @@ impl Netlink {
     pub fn move_link(&self, index: u32, to: &Netns, change: &LinkChange) -> Answer<()> {
         let message = message_for(index, change).setns_by_fd(to.as_raw_fd()).build();
         self.change(&RouteNetlinkMessage::SetLink(message), 0)
-    }
-
-    /// Deletes an alternative name of a link (`ip link property`).
-    ///
-    /// # Errors
-    /// The kernel's; ENODEV where the link has left.
-    pub fn delete_alternative_name(&self, index: u32, name: &InterfaceName) -> Answer<()> {
-        let mut message = LinkUnspec::new_with_index(index).build();
-        let name = Prop::AltIfName(name.to_string());
-        message.attributes.push(LinkAttribute::PropList(vec![name]));
-        self.change(&RouteNetlinkMessage::DelLinkProp(message), 0)
     }
 
     /// Deletes a link.

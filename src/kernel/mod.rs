@@ -5,12 +5,17 @@
 
 pub mod address;
 pub mod attributes;
+pub mod bus;
 mod decode;
 pub mod error;
+pub mod form;
+pub mod holders;
 pub mod link;
 pub mod monitor;
 pub mod neighbour;
 pub mod netns;
+pub mod nsid;
+pub mod process;
 pub mod route;
 pub mod rule;
 pub mod sides;

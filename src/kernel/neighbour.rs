@@ -39,6 +39,23 @@ impl Netlink {
         self.change(&RouteNetlinkMessage::DelNeighbour(neighbour(index, address)), 0)
     }
 
+    /// The MAC address that a link's neighbour of this address has; `None` if it has none.
+    pub fn neighbour(&self, index: u32, address: IpAddr) -> Answer<Option<Mac>> {
+        let request = RouteNetlinkMessage::GetNeighbour(neighbour(index, address));
+        let found = match self.get(&request) {
+            Err(error) if error.is_absent() => None,
+            found => found?,
+        };
+        let Some(RouteNetlinkMessage::NewNeighbour(found)) = found.and_then(|raw| raw.decode())
+        else {
+            return Ok(None);
+        };
+        Ok(found.attributes.iter().find_map(|attribute| match attribute {
+            NeighbourAttribute::LinkLayerAddress(bytes) => Mac::from_bytes(bytes),
+            _ => None,
+        }))
+    }
+
     /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
     pub fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
         let mut request = NeighbourMessage::default();

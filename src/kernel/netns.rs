@@ -1,17 +1,24 @@
-//! Network namespaces: open, compare, enter. The only user of `setns`.
+//! Network namespaces: open, enter. The only user of `setns`.
 
 use crate::error::{Doing, KernelError, Result};
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    errno::Errno,
+    libc,
+    sched::{CloneFlags, setns},
+    sys::statfs::{FsType, fstatfs},
+};
 use std::{
-    collections::BTreeMap,
-    fs::File,
+    fs::{File, OpenOptions},
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
-        unix::fs::MetadataExt,
+        unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
+
+/// The file system that namespaces are files of (linux/magic.h).
+const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
 
 /// An open network namespace, which lives at least as long as this does.
 #[derive(Debug)]
@@ -34,12 +41,22 @@ impl Netns {
     /// # Errors
     /// There is no such process, or it is none of our business.
     pub fn of_pid(pid: i32) -> Result<Self> {
-        Self::open(&path_of(pid)).doing(|| format!("opening the network namespace of pid {pid}"))
+        Self::open(&PathBuf::from(format!("/proc/{pid}/ns/net")))
+            .doing(|| format!("opening the network namespace of pid {pid}"))
     }
 
-    fn open(path: &Path) -> Result<Self> {
+    /// The namespace at a path. What is there may be somebody's who wishes us ill, so it is looked at
+    /// before it is opened.
+    ///
+    /// # Errors
+    /// There is no network namespace.
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let open = || {
-            let file = File::open(path)?;
+            let place = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path)?;
+            if fstatfs(&place)?.filesystem_type() != NSFS_MAGIC {
+                return Err(Errno::EINVAL.into());
+            }
+            let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
             let inode = file.metadata()?.ino();
             Ok(Self { file, inode })
         };
@@ -104,76 +121,5 @@ impl AsRawFd for Netns {
 /// namespace of our own.
 #[must_use]
 pub fn holds_pid_1(inode: u64) -> bool {
-    inode_of(&path_of(1)) == Some(inode)
-}
-
-/// Who keeps a namespace alive, and so the ways into it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holders {
-    /// The processes in it.
-    pub pids: Vec<i32>,
-    /// The places where it is mounted.
-    pub mounts: Vec<PathBuf>,
-}
-
-impl Holders {
-    /// Opens the namespace with this inode through one of them. `None`: they are gone meanwhile, or
-    /// may not be used.
-    #[must_use]
-    pub fn open(&self, inode: u64) -> Option<Netns> {
-        let paths = self.pids.iter().map(|pid| path_of(*pid)).chain(self.mounts.iter().cloned());
-        paths.filter_map(|path| Netns::open(&path).ok()).find(|netns| netns.inode == inode)
-    }
-}
-
-/// All the namespaces that somebody keeps, by inode. One that is not among them is dying: the
-/// kernel is about to send its interfaces home. (Or something keeps a bare descriptor of it.)
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub fn holders() -> Result<BTreeMap<u64, Holders>> {
-    let mut holders: BTreeMap<u64, Holders> = BTreeMap::new();
-    for entry in std::fs::read_dir("/proc").doing(|| "listing /proc")?.flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some(pid) = pid
-            && let Some(inode) = inode_of(&path_of(pid))
-        {
-            holders.entry(inode).or_default().pids.push(pid);
-        }
-    }
-    let mounts =
-        std::fs::read_to_string("/proc/thread-self/mountinfo").doing(|| "listing the mounts")?;
-    for (inode, path) in mounts.lines().filter_map(mounted) {
-        holders.entry(inode).or_default().mounts.push(path);
-    }
-    Ok(holders)
-}
-
-/// `36 25 0:4 net:[4026532177] /run/netns/blue rw - nsfs nsfs rw`: proc(5), mountinfo.
-fn mounted(line: &str) -> Option<(u64, PathBuf)> {
-    let mut fields = line.split(' ').skip(3);
-    let inode = fields.next()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?;
-    Some((inode, PathBuf::from(fields.next()?)))
-}
-
-fn path_of(pid: i32) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/ns/net"))
-}
-
-fn inode_of(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|metadata| metadata.ino())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mounted_namespaces_are_found_among_mounts() {
-        let line = "36 25 0:4 net:[4026532177] /run/netns/blue rw shared:2 - nsfs nsfs rw";
-        assert_eq!(mounted(line), Some((4_026_532_177, PathBuf::from("/run/netns/blue"))));
-        for other in ["", "36 25 0:4 / /proc rw - proc proc rw", "36 25 0:4 mnt:[7] /run/mnt rw"] {
-            assert_eq!(mounted(other), None);
-        }
-    }
+    std::fs::metadata("/proc/1/ns/net").is_ok_and(|metadata| metadata.ino() == inode)
 }

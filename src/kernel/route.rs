@@ -5,6 +5,7 @@ use crate::{
     net::route::Route,
 };
 use ipnetwork::IpNetwork;
+use nix::errno::Errno;
 use rtnetlink::{
     RouteMessageBuilder,
     packet_core::{NLM_F_CREATE, NLM_F_EXCL},
@@ -16,7 +17,7 @@ use rtnetlink::{
         },
     },
 };
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Netlink {
     /// Adds a route to the main table.
@@ -43,8 +44,37 @@ impl Netlink {
         Ok(routes.iter().any(|route| RouteKey::of(route) == wanted))
     }
 
-    /// The indices of the links that carry the best default route of each family.
-    pub fn uplinks(&self) -> Answer<Vec<u32>> {
+    /// The indices of the links by which packets to an address would leave, as the kernel would route
+    /// them now, whatever rules and tables that takes; none where it would not.
+    pub fn links_towards(&self, address: IpAddr) -> Answer<Vec<u32>> {
+        use Errno::{EACCES, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, ENETUNREACH, EOPNOTSUPP, ESRCH};
+        let mut request = RouteMessage::default();
+        request.header.address_family = match address {
+            IpAddr::V4(_) => AddressFamily::Inet,
+            IpAddr::V6(_) => AddressFamily::Inet6,
+        };
+        request.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
+        // The whole route: of one with several next hops, all of them.
+        request.header.flags = RouteFlags::FibMatch;
+        request.attributes.push(RouteAttribute::Destination(address.into()));
+        match self.get(&RouteNetlinkMessage::GetRoute(request)) {
+            Ok(answer) => match answer.and_then(|raw| raw.decode()) {
+                Some(RouteNetlinkMessage::NewRoute(route)) => Ok(links_of(&route)),
+                _ => Ok(Vec::new()),
+            },
+            // Unreachable, prohibited, a blackhole, or a kernel without the family.
+            Err(error)
+                if [EACCES, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, ENETUNREACH, EOPNOTSUPP, ESRCH]
+                    .contains(&error.errno) =>
+            {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The indices of the links that carry the best default route of each family in the main table.
+    pub fn default_links(&self) -> Answer<Vec<u32>> {
         let mut uplinks = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let defaults: Vec<RouteMessage> = self

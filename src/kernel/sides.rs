@@ -3,7 +3,7 @@
 use crate::{
     error::{Result, refuse},
     kernel::{netns::Netns, socket::Netlink},
-    net::side::Side,
+    net::{netns_id::NetnsId, side::Side},
 };
 
 /// One namespace, and a routing socket in it.
@@ -31,6 +31,12 @@ impl Space {
     /// `/proc` is not there, or the kernel does not give us a socket.
     pub fn here() -> Result<Self> {
         Ok(Self { netns: Netns::current()?, netlink: Netlink::here()? })
+    }
+
+    /// Which namespace it is.
+    #[must_use]
+    pub fn id(&self) -> NetnsId {
+        NetnsId { inode: self.netns.inode(), cookie: self.netlink.netns_cookie() }
     }
 
     /// Another namespace.

@@ -15,8 +15,9 @@ use crate::{
 };
 use nix::{
     errno::Errno,
+    getsockopt_impl, libc, sockopt_impl,
     sys::{
-        socket::{setsockopt, sockopt::ReceiveTimeout},
+        socket::{getsockopt, setsockopt, sockopt::ReceiveTimeout},
         time::TimeVal,
     },
 };
@@ -39,6 +40,15 @@ const ANSWER_TIMEOUT: i64 = 5;
 
 /// `struct nlmsghdr` (linux/netlink.h): length, type, flags, sequence number, port.
 const HEADER_LEN: usize = 16;
+
+sockopt_impl!(
+    /// The cookie of the namespace that a socket is in (Linux 5.14).
+    NetnsCookie,
+    GetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_NETNS_COOKIE,
+    u64
+);
 
 /// A routing socket in one namespace.
 #[derive(Debug)]
@@ -83,6 +93,12 @@ impl Netlink {
     /// The namespace cannot be entered, or the kernel does not give us a socket.
     pub fn within(netns: &Netns) -> Result<Self> {
         netns.within(Self::here)
+    }
+
+    /// The cookie of the socket's namespace; none before Linux 5.14.
+    #[must_use]
+    pub fn netns_cookie(&self) -> Option<u64> {
+        getsockopt(&self.socket, NetnsCookie).ok()
     }
 
     /// Asks for a change; `flags` beyond those that every change has.

@@ -1,6 +1,7 @@
 //! Links (network interfaces), as a dump shows them.
 
-use crate::net::{mac::Mac, vlan::VlanId};
+use crate::net::{device::Device, form::Form, mac::Mac, vlan::VlanId};
+use std::net::IpAddr;
 
 /// One link of one namespace, as a dump shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,10 +11,14 @@ pub struct Link {
     pub index: u32,
     /// Its name, as the kernel has it (perhaps one we would refuse to set).
     pub name: String,
+    /// Its other names (`ip link property`), of which a link may have hundreds.
+    pub alternative_names: Vec<String>,
     /// Its current MAC address, if it is an Ethernet unicast one.
     pub mac: Option<Mac>,
     /// The address burnt into the device, where the driver reports one (`IFLA_PERM_ADDRESS`).
     pub permanent_mac: Option<Mac>,
+    /// Which hardware it is, where the kernel tells (Linux 5.14).
+    pub device: Option<Device>,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// The least and the largest MTU of its driver in bytes; 0 where there is no limit.
@@ -29,8 +34,14 @@ pub struct Link {
     /// The index of the link below or beyond it, in that one's namespace: a VLAN's trunk, a veth's
     /// peer.
     pub peer: Option<u32>,
+    /// The namespace that the other link is in, if not this one, as this one numbers it.
+    pub peer_netns: Option<i32>,
+    /// The other end of a tunnel.
+    pub tunnel_to: Option<IpAddr>,
     /// Whether, as a bridge port, it is locked; `None` where the kernel does not know the flag.
     pub locked: Option<bool>,
+    /// What else it is set to.
+    pub form: Form,
     /// Whether it carries Ethernet frames (`ARPHRD_ETHER`).
     pub ethernet: bool,
     /// Whether it is the loopback interface.
@@ -47,6 +58,18 @@ impl Link {
     #[must_use]
     pub fn is(&self, mac: Mac) -> bool {
         self.permanent_mac.or(self.mac) == Some(mac)
+    }
+
+    /// Whether it is called so, by whichever of its names.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.alternative_names.iter().any(|other| other == name)
+    }
+
+    /// Whether it is hardware: no kind of virtual link, and its MAC address is burnt in.
+    #[must_use]
+    pub fn is_hardware(&self) -> bool {
+        self.kind.is_none() && self.permanent_mac.is_some() && !self.loopback
     }
 
     /// Whether it is one end of a veth pair.

@@ -22,6 +22,12 @@ impl Mac {
         Self([0x0a, 0x58, a, b, c, d])
     }
 
+    /// A locally administered address with these last bytes; no other of ours begins so.
+    #[must_use]
+    pub fn local([a, b, c, d, e]: [u8; 5]) -> Self {
+        Self([0x0e, a, b, c, d, e])
+    }
+
     /// The six bytes, first on the wire first.
     #[must_use]
     pub fn bytes(self) -> [u8; 6] {

@@ -20,14 +20,14 @@ impl Rule {
     /// Whether the rule is about one interface and nothing else: about the interface by name, or
     /// about a single one of its addresses.
     #[must_use]
-    pub fn is_about(&self, name: &str, addresses: &[IpAddr]) -> bool {
+    pub fn is_about(&self, name: Option<&str>, addresses: &[IpAddr]) -> bool {
         let single = |network: &Option<IpNetwork>| {
             network.is_some_and(|network| {
                 let whole = if network.is_ipv4() { 32 } else { 128 };
                 network.prefix() == whole && addresses.contains(&network.ip())
             })
         };
-        self.interfaces.iter().any(|interface| interface == name)
+        self.interfaces.iter().any(|interface| Some(interface.as_str()) == name)
             || single(&self.from)
             || single(&self.to)
     }
@@ -79,7 +79,7 @@ mod tests {
             (false, rule("", "", "eth10")),
             (false, rule("", "", "")),
         ] {
-            assert_eq!(rule.is_about("eth1", &addresses), own, "{rule}");
+            assert_eq!(rule.is_about(Some("eth1"), &addresses), own, "{rule}");
         }
     }
 }

@@ -38,11 +38,11 @@ pub fn install_if_possible(ruleset: &Ruleset) -> Result<()> {
 
 fn try_install(ruleset: &Ruleset) -> Answer<()> {
     let messages = message::replacement(ruleset.families, &ruleset.tables);
-    Netfilter::open()?.commit(&messages)
+    Netfilter::open()?.commit(messages)
 }
 
-/// There is no socket; no subsystem behind it; no such family; no such chain or expression.
-fn is_unsupported(error: &KernelError) -> bool {
+/// Whether the kernel has no nftables, or lacks a part of it: there is no socket; no subsystem behind it; no such family; no such chain or expression.
+pub fn is_unsupported(error: &KernelError) -> bool {
     use Errno::{EAFNOSUPPORT, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
     [EPROTONOSUPPORT, EOPNOTSUPP, EAFNOSUPPORT, ENOENT].contains(&error.errno)
 }

@@ -12,19 +12,20 @@ const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
 
-const NEWTABLE: u16 = 0;
+pub(super) const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
-const DELTABLE: u16 = 2;
+pub(super) const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
-const NEWSET: u16 = 9;
+pub(super) const NEWSET: u16 = 9;
 const GETSET: u16 = 10;
-const NEWSETELEM: u16 = 12;
-const GETSETELEM: u16 = 13;
+pub(super) const NEWSETELEM: u16 = 12;
+pub(super) const GETSETELEM: u16 = 13;
+pub(super) const DELSETELEM: u16 = 14;
 
-const NFTA_TABLE_NAME: u16 = 1;
+pub(super) const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_FLAGS: u16 = 2;
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
@@ -37,15 +38,15 @@ const NFTA_HOOK_DEV: u16 = 3;
 pub(super) const NFTA_RULE_TABLE: u16 = 1;
 pub(super) const NFTA_RULE_CHAIN: u16 = 2;
 pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
-const NFTA_SET_TABLE: u16 = 1;
-const NFTA_SET_NAME: u16 = 2;
-const NFTA_SET_KEY_TYPE: u16 = 4;
-const NFTA_SET_KEY_LEN: u16 = 5;
-const NFTA_SET_ID: u16 = 10;
-const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
-const NFTA_SET_ELEM_LIST_SET: u16 = 2;
+pub(super) const NFTA_SET_TABLE: u16 = 1;
+pub(super) const NFTA_SET_NAME: u16 = 2;
+pub(super) const NFTA_SET_KEY_TYPE: u16 = 4;
+pub(super) const NFTA_SET_KEY_LEN: u16 = 5;
+pub(super) const NFTA_SET_ID: u16 = 10;
+pub(super) const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
+pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
-const NFTA_LIST_ELEM: u16 = 1;
+pub(super) const NFTA_LIST_ELEM: u16 = 1;
 pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
 pub(super) const NFTA_DATA_VALUE: u16 = 1;
 const NF_ACCEPT: u32 = 1;
@@ -64,9 +65,14 @@ pub(super) struct Message {
 }
 
 impl Message {
-    fn new(kind: u16, flags: u16, family: Family, attributes: Attributes) -> Self {
+    pub(super) fn new(kind: u16, flags: u16, family: Family, attributes: Attributes) -> Self {
         let kind = NFNL_SUBSYS_NFTABLES << 8 | kind;
         Self { kind, flags, family: number(family), resource: 0, attributes }
+    }
+
+    #[cfg(test)]
+    pub(super) fn attributes_for_test(&self) -> &[u8] {
+        self.attributes.bytes()
     }
 
     fn bracket(kind: u16) -> Self {
@@ -87,19 +93,24 @@ impl Message {
     }
 }
 
-/// One transaction: what was there of ours in these families goes, and the tables come.
+/// What was there of ours in these families goes, and the tables come.
 pub(super) fn replacement(families: &[Family], tables: &[Table]) -> Vec<Message> {
-    let mut messages = vec![Message::bracket(NFNL_MSG_BATCH_BEGIN)];
+    let mut messages = Vec::new();
     for family in families {
         // That which is made is there, so that it can be deleted.
         messages.push(Message::new(NEWTABLE, NLM_F_CREATE, *family, table_name()));
         messages.push(Message::new(DELTABLE, 0, *family, table_name()));
     }
     tables.iter().for_each(|table| messages.extend(creation(table)));
+    messages
+}
+
+/// Messages as one transaction, with one answer for all of them, if they are all right.
+pub(super) fn transaction(mut messages: Vec<Message>) -> Vec<Message> {
     if let Some(last) = messages.last_mut() {
-        // One answer for all of them, if they are all right.
         last.flags |= NLM_F_ACK;
     }
+    messages.insert(0, Message::bracket(NFNL_MSG_BATCH_BEGIN));
     messages.push(Message::bracket(NFNL_MSG_BATCH_END));
     messages
 }

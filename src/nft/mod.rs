@@ -10,6 +10,7 @@ mod install;
 mod instance;
 mod look;
 mod message;
+pub mod records;
 mod remove;
 mod rule;
 mod ruleset;
@@ -17,7 +18,7 @@ mod socket;
 mod task;
 mod text;
 
-pub use install::{install, install_if_possible};
+pub use install::{install, install_if_possible, is_unsupported};
 pub use look::{State, look, present};
 pub use remove::remove;
 pub use rule::Family;

@@ -11,7 +11,7 @@ pub fn remove(families: &[Family]) -> Answer<bool> {
     // A kernel may not know a family of which there is no table.
     let there = present(families)?;
     if !there.is_empty() {
-        Netfilter::open()?.commit(&replacement(&there, &[]))?;
+        Netfilter::open()?.commit(replacement(&there, &[]))?;
     }
     Ok(!there.is_empty())
 }

@@ -3,7 +3,7 @@
 //! The kernel does its work while it takes a request, and the answers are there when it lets us go on: so
 //! nothing here waits.
 
-use super::message::Message;
+use super::message::{Message, transaction};
 use crate::{
     error::KernelError,
     kernel::error::{Answer, refusal},
@@ -51,9 +51,9 @@ impl Netfilter {
     }
 
     /// Makes a transaction happen, as a whole or not at all.
-    pub(super) fn commit(&self, messages: &[Message]) -> Answer<()> {
+    pub(super) fn commit(&self, messages: Vec<Message>) -> Answer<()> {
         // The first answer is what was wrong first, if anything was.
-        let (replies, _) = self.ask(messages, |replies| !replies.is_empty())?;
+        let (replies, _) = self.ask(&transaction(messages), |replies| !replies.is_empty())?;
         match replies.into_iter().next() {
             Some(Reply::End(None)) => Ok(()),
             Some(Reply::End(Some(error))) => Err(error),

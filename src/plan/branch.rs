@@ -16,7 +16,7 @@ pub(super) fn arrival(
     trunk: &Link,
     leftover: Option<&Link>,
 ) -> Result<(Label, Vec<Step>)> {
-    let Request { task, container, netns, .. } = *request;
+    let Request { task, container, netns, pause, .. } = *request;
     let name: InterfaceName = trunk.name.parse().doing(|| format!("trunk {:?}", trunk.name))?;
     if trunk.loopback || !trunk.ethernet {
         return refuse(format!("{name} ({}) cannot be a trunk: it is not Ethernet", branch.trunk));
@@ -34,6 +34,8 @@ pub(super) fn arrival(
         name: name.clone(),
         mtu: trunk.mtu,
         netns,
+        pause: Some(pause),
+        device: None,
         branch: Some(branch),
     };
     let mut steps = Vec::new();

@@ -6,7 +6,11 @@ use crate::{
     net::{mac::Mac, name::InterfaceName, route::Route, side::Side},
     plan::step::Step,
     snapshot::{ownership::OwnPort, view::Snapshot},
-    task::{credential_name, label::Label, lease::Lease},
+    task::{
+        credential_name,
+        label::{Label, port_mac},
+        lease::Lease,
+    },
 };
 
 /// The port: the instance's end of the task's veth.
@@ -20,6 +24,7 @@ pub(super) fn port(
     if own.is_none() {
         steps.push(Step::CreateVeth {
             lease,
+            port_mac: port_mac(&label.container),
             bridge: credentials.bridge.clone(),
             inside: credential_name(),
             mtu: credentials.mtu,

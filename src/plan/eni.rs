@@ -7,9 +7,9 @@ use crate::{
     plan::branch,
     plan::step::Step,
     snapshot::{
-        ownership::{OwnPort, label_at_home, label_inside},
+        ownership::{OwnPort, is_own, label_at_home, label_of_adopted, looks_own},
         view::Snapshot,
-        whereabouts::{Whereabouts, absent, held},
+        whereabouts::{Whereabouts, absent},
     },
     task::{Task, label::Label},
 };
@@ -23,13 +23,13 @@ pub(super) fn arrival(
     own: Option<&OwnPort>,
     whereabouts: &Whereabouts,
 ) -> Result<(Label, Vec<Step>)> {
-    let Request { task, container, netns, .. } = *request;
-    let (mac, inside) = (task.mac, &task.interface);
+    let (task, inside) = (request.task, &request.task.interface);
     match whereabouts {
         Whereabouts::Home(link) => {
             refuse_taken_name(inside, snapshot)?;
             let mut steps = leftover_rules(task, link, snapshot);
-            let label = label_at_home(link, mac, container, netns);
+            steps.extend(normalisation(link, task, Side::Instance));
+            let label = label_at_home(link, request);
             let mtu = wanted_mtu(task, link, label.mtu)?;
             let (index, was_up) = (link.index, link.up);
             steps.push(Step::MoveIn {
@@ -46,30 +46,60 @@ pub(super) fn arrival(
             refuse_taken_name(inside, snapshot)?;
             branch::arrival(request, *branch, trunk, *leftover)
         }
-        Whereabouts::Inside(link) => {
-            let eni = (mac, task.branch);
-            let Some(label) = label_inside(link, own, eni, netns) else {
-                return refuse(format!(
-                    "{} ({mac}) is in the network namespace already, but this hook did not put it there",
-                    link.name
-                ));
-            };
-            if link.name != inside.as_str() || task.mtu.is_some_and(|mtu| mtu != link.mtu) {
-                return refuse(format!(
-                    "the ENI {mac} is in the network namespace already, as {} with mtu {}, which \
-                     is not what the annotations ask for",
-                    link.name, link.mtu
-                ));
-            }
-            let mut steps: Vec<Step> = own_mac(link, task).into_iter().collect();
-            if link.alias.as_ref() != Some(&label.to_string()) {
-                steps.push(Step::SetLabel { link: inside.clone(), label: label.clone() });
-            }
-            Ok((label, steps))
-        }
-        Whereabouts::Held(veth, label) => refuse(held(mac, &veth.name, label)),
+        Whereabouts::Inside(link) => stay(request, snapshot, own, link),
         Whereabouts::Absent => refuse(absent(task, &snapshot.instance)),
     }
+}
+
+/// The ENI is in the task already: an earlier call put it there, or an OCI runtime did (`netDevices`).
+fn stay(
+    request: &Request,
+    snapshot: &Snapshot,
+    own: Option<&OwnPort>,
+    link: &Link,
+) -> Result<(Label, Vec<Step>)> {
+    let (task, inside) = (request.task, &request.task.interface);
+    if link.name != inside.as_str() || task.mtu.is_some_and(|mtu| mtu != link.mtu) {
+        return refuse(format!(
+            "the ENI {} is in the network namespace already, as {} with mtu {}, which is not what the \
+             annotations ask for: let interface-name and mtu say so, or whoever moved it there",
+            task.mac, link.name, link.mtu
+        ));
+    }
+    let of_record = || {
+        let mut records = snapshot.records.iter().filter(|record| is_own(record, request));
+        records.find(|record| record.label.eni == task.mac).map(|record| record.label.clone())
+    };
+    let known = own.and_then(|port| port.label.clone()).or_else(of_record);
+    let known = known.filter(|label| (label.eni, label.branch) == (task.mac, task.branch));
+    let mut steps = Vec::new();
+    if known.is_none() {
+        if task.branch.is_some() {
+            return refuse(format!(
+                "{} ({}) is in the network namespace already, but this hook did not put it there",
+                link.name, task.mac
+            ));
+        }
+        steps.extend(normalisation(link, task, Side::Task));
+    }
+    let label = known.unwrap_or_else(|| label_of_adopted(link, request, snapshot));
+    steps.extend(own_mac(link, task));
+    if link.alias.as_ref() != Some(&label.to_string()) {
+        steps.push(Step::SetLabel { link: inside.clone(), label: label.clone() });
+    }
+    Ok((label, steps))
+}
+
+/// What an earlier task made of the ENI is not handed on.
+fn normalisation(link: &Link, task: &Task, side: Side) -> Option<Step> {
+    let is_normal = link.form.oddities().is_empty() && link.alternative_names.is_empty();
+    (!is_normal).then(|| Step::Normalise {
+        side,
+        index: link.index,
+        mac: task.mac,
+        form: link.form,
+        alternative_names: link.alternative_names.clone(),
+    })
 }
 
 fn refuse_taken_name(inside: &InterfaceName, snapshot: &Snapshot) -> Result<()> {
@@ -91,11 +121,12 @@ fn own_mac(link: &Link, task: &Task) -> Option<Step> {
 /// The rules that a host daemon made for the ENI. Its addresses and routes go away with it, in
 /// whatever table they are; rules would stay.
 fn leftover_rules(task: &Task, link: &Link, snapshot: &Snapshot) -> Vec<Step> {
+    // A name that only a task can have given it is the name of something else.
+    let name = Some(link.name.as_str()).filter(|name| looks_own(name));
     let of_link = snapshot.instance.addresses.iter().filter(|(index, _)| *index == link.index);
     let addresses: Vec<IpAddr> =
         of_link.map(|(_, address)| address).chain(&task.addresses).map(IpNetwork::ip).collect();
-    let own =
-        snapshot.instance.policy_rules.iter().filter(|rule| rule.is_about(&link.name, &addresses));
+    let own = snapshot.instance.policy_rules.iter().filter(|rule| rule.is_about(name, &addresses));
     own.map(|rule| Step::DeletePolicyRule { rule: rule.clone() }).collect()
 }
 

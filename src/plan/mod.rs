@@ -3,9 +3,9 @@
 //!
 //! The order is the design:
 //!
-//! 1. The instance's rules and the bridge, then the veth: taking the lease is the step that can lose a race, so it comes
-//!    before anything that would have to be undone. From here on the instance shows whose the ENI
-//!    is, so whatever happens later can be healed from there.
+//! 1. The instance's rules and the bridge, then the record, which is the lock on the ENI, and the veth, which
+//!    takes the lease: these can lose a race, so they come before anything that would have to be undone. From
+//!    here on the instance keeps whose the ENI is, so whatever happens later can be healed from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
 //! 3. The ENI: moved, its frames filtered, and configured.
 //! 4. The waits, at the end: the links came up while we did the rest.
@@ -23,8 +23,12 @@ use crate::{
     input::{config::credentials::CredentialNetwork, request::Request},
     net::side::Side,
     nft::Ruleset,
-    snapshot::{ownership::own_port, view::Snapshot, whereabouts::locate},
-    task::{MIN_MTU_V6, Task, credential_name, label::Label, lease::Lease},
+    snapshot::{
+        ownership::{obstacle, own_port},
+        view::Snapshot,
+        whereabouts::{held, locate},
+    },
+    task::{MIN_MTU_V6, Task, credential_name, label::Label, lease::Lease, record::Record},
 };
 use host::host;
 use ipnetwork::IpNetwork;
@@ -47,7 +51,7 @@ pub struct Plan {
 /// # Errors
 /// [`Error::Refused`] if it must not or cannot be done; the ENI being elsewhere is such a case.
 pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result<Plan> {
-    let Request { task, container, netns, credentials } = *request;
+    let Request { task, credentials, .. } = *request;
     let Snapshot { instance, .. } = snapshot;
     if task.has_ipv6() && !instance.has_ipv6 {
         return refuse("the task has IPv6 addresses, but this kernel has no IPv6");
@@ -56,7 +60,10 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
         return refuse("credentials.ipv6-subnet is set, but this kernel has no IPv6");
     }
     check_overlap(task, credentials)?;
-    let own = own_port(snapshot, container, netns)?;
+    if let Some(other) = obstacle(request, snapshot) {
+        return refuse(held(task.mac, &other));
+    }
+    let own = own_port(snapshot, request)?;
     if let Some(label) = own.as_ref().and_then(|port| port.label.as_ref())
         && (label.eni, label.branch) != (task.mac, task.branch)
     {
@@ -69,10 +76,15 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
         Some(port) => port.lease,
         None => free_lease(request, snapshot)?,
     };
-    let whereabouts = locate(snapshot, task, netns)?;
+    let whereabouts = locate(snapshot, task)?;
     let (label, arrival) = eni::arrival(request, snapshot, own.as_ref(), &whereabouts)?;
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &label)?;
     let (bridge_mac, mut steps) = host(ruleset, credentials, instance)?;
+    let bridge = credentials.bridge.clone();
+    let record = Record { label: label.clone(), lease, bridge };
+    if !snapshot.records.contains(&record) {
+        steps.push(Step::TakeRecord { record });
+    }
     steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
     steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
     steps.extend(block::packets(&task.blocked(), instance.has_ipv6));

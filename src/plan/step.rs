@@ -5,9 +5,9 @@
 
 use crate::{
     error::{Doing, Result},
-    net::{mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side},
+    net::{form::Form, mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side},
     nft::Ruleset,
-    task::{branch::Branch, label::Label, lease::Lease},
+    task::{branch::Branch, label::Label, lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
 use std::{fmt, net::IpAddr};
@@ -41,10 +41,31 @@ pub enum Step {
         /// The MAC address.
         mac: Mac,
     },
+    /// Make the instance's record of the task, which is also the lock on its ENI.
+    TakeRecord {
+        /// What is recorded.
+        record: Record,
+    },
+    /// Give the ENI the form that an interface is born with, whatever an earlier task or an administrator
+    /// made of it. Only its other names come back, if the start fails.
+    Normalise {
+        /// Where it is.
+        side: Side,
+        /// Its index there.
+        index: u32,
+        /// Its MAC address.
+        mac: Mac,
+        /// What is set otherwise.
+        form: Form,
+        /// Its alternative names.
+        alternative_names: Vec<String>,
+    },
     /// Create the task's veth, its far end directly in the task's namespace. This takes the lease.
     CreateVeth {
-        /// The lease, and so the name and the MAC address.
+        /// The lease, and so the name and the MAC address inside.
         lease: Lease,
+        /// The MAC address of the port.
+        port_mac: Mac,
         /// The bridge that it is a port of.
         bridge: InterfaceName,
         /// What it is called in the task.
@@ -196,6 +217,8 @@ impl Step {
             Self::InstallNftables { .. } => "rules",
             Self::CreateBridge { .. } => "bridge",
             Self::SetMac { .. } => "mac",
+            Self::TakeRecord { .. } => "record",
+            Self::Normalise { .. } => "form",
             Self::CreateVeth { .. } => "veth",
             Self::ConfigurePort { .. } => "port",
             Self::AddFdbEntry { .. } => "fdb",
@@ -243,7 +266,19 @@ impl fmt::Display for Step {
                 write!(f, "creating bridge {bridge} with {mac}, mtu {mtu}")
             }
             Self::SetMac { side, link, mac } => write!(f, "setting {mac} on {link} {side}"),
-            Self::CreateVeth { lease, bridge, inside, mtu } => write!(
+            Self::TakeRecord { record } => write!(
+                f,
+                "recording that ENI {} is container {}'s",
+                record.label.eni, record.label.container
+            ),
+            Self::Normalise { side, mac, form, alternative_names, .. } => {
+                write!(f, "resetting ENI {mac} {side}: {}", form.oddities().join(", "))?;
+                match alternative_names.len() {
+                    0 => Ok(()),
+                    names => write!(f, " ({names} alternative names)"),
+                }
+            }
+            Self::CreateVeth { lease, bridge, inside, mtu, .. } => write!(
                 f,
                 "creating veth {} on {bridge} with {inside} ({}, mtu {mtu}) in the task",
                 lease.link_name(),

@@ -4,19 +4,21 @@ use crate::{
     error::{Doing, Result, give_up, refuse},
     input::{config::credentials::CredentialNetwork, request::Request},
     kernel::{
+        bus,
         monitor::Monitor,
-        netns,
         sides::{Sides, Space},
         socket::Netlink,
     },
     net::{link::Link, route::Route},
-    nft::{self, Ruleset, State},
+    nft::{self, Ruleset, State, records},
     process::limits::Limits,
     snapshot::{
+        ownership::{is_over, obstacle},
+        uplinks::uplinks,
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
         whereabouts::{Whereabouts, absent, held, locate},
     },
-    task::{METADATA, Task, lease::Lease},
+    task::{METADATA, Task, lease::Lease, record::Record},
 };
 use nix::net::if_::if_nametoindex;
 use std::{collections::BTreeSet, path::Path, time::Instant};
@@ -24,8 +26,16 @@ use std::{collections::BTreeSet, path::Path, time::Instant};
 /// Where a kernel with IPv6 says so.
 const IPV6_PROOF: &str = "/proc/sys/net/ipv6";
 
-/// Looks until the ENI is there: it may not be attached yet, or be on its way home from a namespace
-/// that is dying.
+/// What a look at both namespaces led to.
+#[derive(Debug)]
+pub enum Sight {
+    /// The ENI is where the plan can reach it.
+    Clear(Box<Snapshot>),
+    /// A task that is over has it, or the namespace, and must be taken down first.
+    Abandoned(Record),
+}
+
+/// Looks until the ENI is there, or a task that is over is found to have it: it may not be attached yet.
 ///
 /// # Errors
 /// It is not there in time, or in the hands of a task that lives.
@@ -35,33 +45,29 @@ pub fn wait_for_eni(
     sides: &Sides,
     limits: &Limits,
     until: Instant,
-) -> Result<Snapshot> {
-    let snapshot = snapshot(request, ruleset, sides)?;
-    if is_here(request, &snapshot)? {
-        return Ok(snapshot);
-    }
-    log::debug!("waiting for ENI {} to be attached", request.task.mac);
-    let monitor = Monitor::within(&sides.instance.netns)?;
+) -> Result<Sight> {
+    let mut monitor = None;
     loop {
-        let snapshot = self::snapshot(request, ruleset, sides)?;
-        if is_here(request, &snapshot)? {
-            return Ok(snapshot);
+        let snapshot = snapshot(request, ruleset, sides)?;
+        if let Some(other) = obstacle(request, &snapshot) {
+            if is_over(&other)? {
+                return Ok(Sight::Abandoned(other));
+            }
+            return refuse(held(request.task.mac, &other));
         }
-        if !limits.wait_for_event(&monitor, until)? {
+        if !matches!(locate(&snapshot, request.task)?, Whereabouts::Absent) {
+            return Ok(Sight::Clear(Box::new(snapshot)));
+        }
+        // Only from the second look on, nothing can come between it and the wait.
+        let Some(monitor) = &monitor else {
+            log::debug!("waiting for ENI {} to be attached", request.task.mac);
+            monitor = Some(Monitor::within(&sides.instance.netns)?);
+            continue;
+        };
+        if !limits.wait_for_event(monitor, until)? {
             return give_up(absent(request.task, &snapshot.instance));
         }
         monitor.drain();
-    }
-}
-
-/// Whether the ENI is where the plan can reach it. One that a living task holds will not come.
-fn is_here(request: &Request, snapshot: &Snapshot) -> Result<bool> {
-    match locate(snapshot, request.task, request.netns)? {
-        Whereabouts::Home(_) | Whereabouts::Trunk { .. } | Whereabouts::Inside(_) => Ok(true),
-        Whereabouts::Held(port, label) if netns::holders()?.contains_key(&label.netns) => {
-            refuse(held(request.task.mac, &port.name, &label))
-        }
-        Whereabouts::Held(..) | Whereabouts::Absent => Ok(false),
     }
 }
 
@@ -80,12 +86,49 @@ pub fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Resu
     if !partial_view_suffices(request.task, &snapshot) {
         return full_snapshot(request, ruleset, sides);
     }
-    let CredentialNetwork { subnet, gateway, .. } = *request.credentials;
-    let candidates = Lease::candidates(subnet, gateway, request.container);
-    // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
-    let is_taken = |lease: &Lease| if_nametoindex(lease.link_name().as_str()).is_ok();
-    snapshot.taken = candidates.take_while(is_taken).collect();
     Ok(snapshot)
+}
+
+/// The leases that the task would try first, but that are taken: by another link's name, or by somebody who
+/// has the address on a bridge that we did not make.
+fn taken(request: &Request<'_>, instance: &Netlink, links: &[Link]) -> Result<BTreeSet<Lease>> {
+    let CredentialNetwork { subnet, gateway, bridge, .. } = request.credentials;
+    let bridge = links.iter().find(|link| link.name == bridge.as_str());
+    let has_stranger = |lease: Lease| -> Result<bool> {
+        Ok(match bridge {
+            Some(bridge) => {
+                let address = lease.address().into();
+                let neighbour = instance.neighbour(bridge.index, address);
+                let mac = neighbour.doing(|| "looking at the bridge's neighbours")?;
+                mac.is_some_and(|mac| mac != lease.mac())
+            }
+            None => false,
+        })
+    };
+    let mut taken = BTreeSet::new();
+    for lease in Lease::candidates(*subnet, *gateway, request.container) {
+        // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
+        if if_nametoindex(lease.link_name().as_str()).is_err() && !has_stranger(lease)? {
+            break;
+        }
+        taken.insert(lease);
+    }
+    Ok(taken)
+}
+
+/// The records that may be in the task's way. A namespace that is new is no other task's.
+fn records(request: &Request<'_>, task: &TaskSnapshot) -> Result<Vec<Record>> {
+    let is_new = task.links.iter().all(|link| link.loopback);
+    let found = if is_new && request.task.branch.is_none() {
+        records::of(request.task.mac).map(Vec::from_iter)
+    } else {
+        records::all()
+    };
+    match found {
+        // Who has no nftables has no records; what needs them says so.
+        Err(error) if nft::is_unsupported(&error) => Ok(Vec::new()),
+        found => found.doing(|| "looking at the records of tasks"),
+    }
 }
 
 /// Whether what belongs to bridges and bonds does not matter: the ENI is not in another task's hands,
@@ -106,12 +149,18 @@ fn snapshot_with(
     request: &Request<'_>,
     ruleset: &Ruleset,
     sides: &Sides,
-    links: Vec<Link>,
+    mut links: Vec<Link>,
 ) -> Result<Snapshot> {
+    let task = task_snapshot(request.task, sides.task()?)?;
+    let taken = taken(request, &sides.instance.netlink, &links)?;
+    for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
+        link.device = bus::device_of(link);
+    }
     Ok(Snapshot {
+        records: records(request, &task)?,
         instance: instance_with(request.credentials, ruleset, &sides.instance.netlink, links)?,
-        task: task_snapshot(request.task, sides.task()?)?,
-        taken: BTreeSet::new(),
+        task,
+        taken,
     })
 }
 
@@ -143,7 +192,7 @@ fn instance_with(
         None => Vec::new(),
     };
     Ok(InstanceSnapshot {
-        uplinks: instance.uplinks().doing(doing)?,
+        uplinks: uplinks(instance, &links)?,
         links,
         policy_rules,
         addresses,

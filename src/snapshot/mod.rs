@@ -3,5 +3,6 @@
 
 pub mod look;
 pub mod ownership;
+pub mod uplinks;
 pub mod view;
 pub mod whereabouts;

@@ -3,7 +3,7 @@
 use crate::{
     error::{Result, refuse},
     net::{link::Link, name::InterfaceName, rule::Rule},
-    task::lease::Lease,
+    task::{lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
@@ -15,7 +15,9 @@ pub struct Snapshot {
     pub instance: InstanceSnapshot,
     /// The task.
     pub task: TaskSnapshot,
-    /// Leases that are taken by links that need not be among the instance's here.
+    /// The records that may be about this task: all, or the ENI's alone where the namespace is new.
+    pub records: Vec<Record>,
+    /// Leases that are taken by what need not be among the links here.
     pub taken: BTreeSet<Lease>,
 }
 
@@ -24,8 +26,8 @@ pub struct Snapshot {
 pub struct InstanceSnapshot {
     /// Its links. Of those that belong to a bridge or a bond perhaps only the task's own.
     pub links: Vec<Link>,
-    /// The indices of those that carry its best default routes.
-    pub uplinks: Vec<u32>,
+    /// The indices of those by which it reaches the world.
+    pub uplinks: BTreeSet<u32>,
     /// Its policy routing rules.
     pub policy_rules: Vec<Rule>,
     /// The addresses of its links, by index: those of the bridge, and the others only where a rule

@@ -4,10 +4,10 @@ use crate::{
     error::{Result, refuse},
     net::{link::Link, mac::Mac},
     snapshot::{
-        ownership::{has_branches, is_labelled_as, labelled_ports, others_ports},
+        ownership::{claimants, has_branches, is_labelled_as},
         view::{InstanceSnapshot, Snapshot},
     },
-    task::{Task, branch::Branch, label::Label, lease::Lease},
+    task::{Task, branch::Branch, lease::Lease, record::Record},
 };
 
 /// Where a task's ENI is.
@@ -26,8 +26,6 @@ pub enum Whereabouts<'a> {
     },
     /// In the task's namespace, where an earlier call of ours put it.
     Inside(&'a Link),
-    /// In the namespace of another task, which this port on the instance belongs to.
-    Held(&'a Link, Label),
     /// Not attached.
     Absent,
 }
@@ -37,52 +35,39 @@ pub enum Whereabouts<'a> {
 /// # Errors
 /// It is on the instance, but must not be moved; it is a branch, and must not be created; or
 /// several links claim its MAC address.
-pub fn locate<'a>(snapshot: &'a Snapshot, task: &Task, netns: u64) -> Result<Whereabouts<'a>> {
+pub fn locate<'a>(snapshot: &'a Snapshot, task: &Task) -> Result<Whereabouts<'a>> {
     match task.branch {
-        Some(branch) => locate_branch(snapshot, task, branch, netns),
-        None => locate_interface(snapshot, task.mac, netns),
+        Some(branch) => locate_branch(snapshot, task, branch),
+        None => locate_interface(snapshot, task.mac),
     }
 }
 
-fn locate_interface(snapshot: &Snapshot, mac: Mac, netns: u64) -> Result<Whereabouts<'_>> {
-    let links = &snapshot.instance.links;
-    if let Some(link) = only(links.iter().filter(|link| link.is(mac)), mac)? {
+fn locate_interface(snapshot: &Snapshot, mac: Mac) -> Result<Whereabouts<'_>> {
+    if let Some(link) = only(claimants(&snapshot.instance.links, mac), mac)? {
         return check_movable(&snapshot.instance, link, mac).map(|()| Whereabouts::Home(link));
     }
-    if let Some(link) = snapshot.task.links.iter().find(|link| link.is(mac)) {
-        return Ok(Whereabouts::Inside(link));
-    }
-    Ok(others_ports(links, netns)
-        .find(|(_, label)| label.eni == mac)
-        .map_or(Whereabouts::Absent, |(port, label)| Whereabouts::Held(port, label)))
+    let inside = claimants(&snapshot.task.links, mac);
+    Ok(inside.first().map_or(Whereabouts::Absent, |link| Whereabouts::Inside(link)))
 }
 
 fn locate_branch<'a>(
     snapshot: &'a Snapshot,
     task: &Task,
     branch: Branch,
-    netns: u64,
 ) -> Result<Whereabouts<'a>> {
     let links = &snapshot.instance.links;
     // A VLAN that somebody made on the trunk has the trunk's MAC address, if not another.
-    let trunks = links.iter().filter(|link| link.vlan.is_none());
-    let Some(trunk) = only(trunks.filter(|link| link.is(branch.trunk)), branch.trunk)? else {
+    let trunks = claimants(links, branch.trunk).into_iter().filter(|link| link.vlan.is_none());
+    let Some(trunk) = only(trunks.collect(), branch.trunk)? else {
         return Ok(Whereabouts::Absent);
     };
     let is_branch = |link: &&Link| link.vlan == Some(branch.vlan) && link.peer == Some(trunk.index);
-    // Where our label says that it is the task's, one without its name and label is a hook's that
-    // was killed too early, which is as if it were not there.
-    let is_ours = |label: &Label| label.netns == netns && label.branch == Some(branch);
-    let known = labelled_ports(links).any(|(_, _, label)| is_ours(&label));
-    let is_unfinished =
-        |link: &Link| known && link.name != task.interface.as_str() && link.alias.is_none();
+    // One without its name and label is a hook's that was killed too early, which is as if it were not
+    // there.
+    let is_unfinished = |link: &Link| link.name != task.interface.as_str() && link.alias.is_none();
     let inside = snapshot.task.links.iter().find(is_branch);
     if let Some(link) = inside.filter(|link| !is_unfinished(link)) {
         return Ok(Whereabouts::Inside(link));
-    }
-    let is_held = |label: &Label| label.eni == task.mac || label.branch == Some(branch);
-    if let Some((port, label)) = others_ports(links, netns).find(|(_, label)| is_held(label)) {
-        return Ok(Whereabouts::Held(port, label));
     }
     let leftover = links.iter().find(is_branch);
     if let Some(link) = leftover.filter(|link| !is_labelled_as(link, branch)) {
@@ -107,6 +92,11 @@ fn check_movable(instance: &InstanceSnapshot, link: &Link, mac: Mac) -> Result<(
         "carries the instance's default route: moving it would cut the instance off"
     } else if is_trunk(instance, link, mac) {
         "is a trunk: the branches of other tasks would go with it"
+    } else if let Some(other) = instance.links.iter().find(|other| is_on(other, link)) {
+        return refuse(format!(
+            "{} ({mac}) has {} on it: delete that first",
+            link.name, other.name
+        ));
     } else if link.loopback {
         "is the loopback interface"
     } else if !link.ethernet {
@@ -125,13 +115,17 @@ fn check_movable(instance: &InstanceSnapshot, link: &Link, mac: Mac) -> Result<(
 
 /// Whether a link has VLANs on it: on the instance, or as branches in tasks.
 fn is_trunk(instance: &InstanceSnapshot, link: &Link, mac: Mac) -> bool {
-    let is_on_it = |other: &Link| other.vlan.is_some() && other.peer == Some(link.index);
-    instance.links.iter().any(is_on_it) || has_branches(&instance.links, mac)
+    let is_branch = |other: &Link| other.vlan.is_some() && is_on(other, link);
+    instance.links.iter().any(is_branch) || has_branches(&instance.links, mac)
+}
+
+/// Whether a link of the same namespace, such as a VLAN or a macvlan, stands on another one.
+fn is_on(link: &Link, lower: &Link) -> bool {
+    !link.is_veth() && link.peer_netns.is_none() && link.peer == Some(lower.index)
 }
 
 /// The only one of these links, if there is one.
-fn only<'a>(links: impl Iterator<Item = &'a Link>, mac: Mac) -> Result<Option<&'a Link>> {
-    let links: Vec<&Link> = links.collect();
+fn only(links: Vec<&Link>, mac: Mac) -> Result<Option<&Link>> {
     match links[..] {
         [] => Ok(None),
         [link] => Ok(Some(link)),
@@ -146,13 +140,21 @@ fn only<'a>(links: impl Iterator<Item = &'a Link>, mac: Mac) -> Result<Option<&'
     }
 }
 
-/// The message about an ENI that another task holds.
+/// The message about another task that has the ENI or the namespace.
 #[must_use]
-pub fn held(mac: Mac, port: &str, label: &Label) -> String {
-    format!(
-        "the ENI {mac} is in use by the task of container {} (its veth is {port}): stop that one first",
-        label.container
-    )
+pub fn held(mac: Mac, other: &Record) -> String {
+    let Record { label, lease, .. } = other;
+    let what = if label.eni == mac {
+        format!("the ENI {mac} is in use by the task of container {}", label.container)
+    } else if label.branch.is_some() {
+        format!("the VLAN of ENI {mac} is in use by the task of container {}", label.container)
+    } else {
+        format!(
+            "the network namespace already belongs to the task of container {}",
+            label.container
+        )
+    };
+    format!("{what} (its veth is {}): stop that one first", lease.link_name())
 }
 
 /// The message about an ENI that is not there.

@@ -1,25 +1,29 @@
-//! What we write into aliases: whose a link is, and what must be put back at the end.
+//! The label: whose a link is, and what must be put back at the end.
 //!
-//! The same record stands on two links. On the task's veth, whose near end stays on the instance, it
-//! says who holds the lease and the ENI: a task cannot rewrite it, only destroy it with its own end.
-//! On the ENI it survives the move, the namespace's death and the journey home, and says what the
-//! ENI was called. A task with `CAP_NET_ADMIN` can rewrite that one, so it is parsed as strictly as
-//! any input, and believed only about the link that carries it.
+//! The same label stands on two links, in their aliases. On the task's port, the near end of its veth, it
+//! says who holds the lease and the ENI: a task cannot rewrite it, only destroy it with its own end. On the
+//! ENI it survives the move, the namespace's death and the journey home. A task may rewrite that one, so it
+//! is parsed as strictly as any input, and no more than a wish for a name and an MTU.
+//!
+//! What the instance itself keeps is the [`record`](crate::task::record), which has a label in it.
 
 use crate::{
-    net::{link::Link, mac::Mac, name::InterfaceName},
+    net::{
+        device::Device, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId,
+        process::Process,
+    },
     task::{branch::Branch, hash::fnv1a, lease::Lease},
 };
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// The first word of every alias that we write.
 const MAGIC: &str = "awsvpc";
 
-/// The longest id that is kept as it is; with it an alias stays below the kernel's 255 bytes
-/// (`IFALIASZ` less the terminator, linux/if.h).
-const MAX_ID_LEN: usize = 112;
+/// The longest id that is kept as it is: 64 hexadecimal digits, as engines make them. With it a label stays
+/// below the kernel's 255 bytes for an alias (`IFALIASZ` less the terminator, linux/if.h).
+const MAX_ID_LEN: usize = 64;
 
-/// One record: a container, its ENI, and its namespace.
+/// One task: its container, its ENI, and its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The container's id, shortened by [`short_id`].
@@ -30,58 +34,60 @@ pub struct Label {
     pub name: InterfaceName,
     /// The MTU of the ENI, or of its trunk, on the instance, in bytes.
     pub mtu: u32,
-    /// The inode of the task's network namespace.
-    pub netns: u64,
+    /// The task's network namespace.
+    pub netns: NetnsId,
+    /// The pause container's process; hooks before 0.2 did not note it.
+    pub pause: Option<Process>,
+    /// Which hardware the ENI is.
+    pub device: Option<Device>,
     /// Where the ENI is, if it is a branch: then nothing of it is on the instance.
     pub branch: Option<Branch>,
 }
 
 impl Label {
-    /// What can be said of an ENI without a label: it is called what it is called now, unless an
-    /// earlier task left it a name that cannot be noted.
-    #[must_use]
-    pub fn of_unlabelled(link: &Link, eni: Mac, container: &str, netns: u64) -> Self {
-        let name = link.name.parse().ok();
-        let name = name.filter(|_| Lease::of_link(&link.name).is_none());
-        Self {
-            container: container.to_owned(),
-            eni,
-            name: name.unwrap_or_else(|| InterfaceName::known("eni0".to_owned())),
-            mtu: link.mtu,
-            netns,
-            branch: None,
-        }
-    }
-
     /// Whether this link can be the one that is described: one of the branch's VLAN, or of none.
     #[must_use]
     pub fn describes(&self, link: &Link) -> bool {
         link.vlan == self.branch.map(|branch| branch.vlan)
     }
 
-    /// Reads an alias; `None` if it is not exactly what we write.
+    /// Reads a label; `None` if it is not exactly what we write.
     #[must_use]
-    pub fn parse(alias: &str) -> Option<Self> {
-        let mut words = alias.split(' ');
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
         (words.next()? == MAGIC).then_some(())?;
-        let mut value = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
-        let mut label = Self {
+        let mut words = words.peekable();
+        let mut value = |key: &str| {
+            let is_it =
+                |word: &&str| word.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
+            words.next_if(is_it).map(|word| &word[key.len() + 1..])
+        };
+        let label = Self {
             container: value("container")?.to_owned(),
             eni: value("eni")?.parse().ok()?,
             name: value("name")?.parse().ok()?,
             mtu: value("mtu")?.parse().ok()?,
             netns: value("netns")?.parse().ok()?,
-            branch: None,
+            pause: parsed(value("pause"))?,
+            device: parsed(value("device"))?,
+            branch: match value("trunk") {
+                Some(trunk) => {
+                    let (trunk, vlan) = (trunk.parse().ok()?, value("vlan")?.parse().ok()?);
+                    Some(Branch { trunk, vlan })
+                }
+                None => None,
+            },
         };
-        if let Some(trunk) = value("trunk") {
-            let (trunk, vlan) = (trunk.parse().ok()?, value("vlan")?.parse().ok()?);
-            label.branch = Some(Branch { trunk, vlan });
-        }
         // The name of a lease is no ENI's, whoever says so.
-        let genuine = label.to_string() == alias && Lease::of_link(label.name.as_str()).is_none();
-        let printable = alias.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let genuine = label.to_string() == text && Lease::of_link(label.name.as_str()).is_none();
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         (genuine && printable).then_some(label)
     }
+}
+
+/// A value that may be missing, but not be wrong.
+fn parsed<T: FromStr>(text: Option<&str>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
 impl fmt::Display for Label {
@@ -91,6 +97,8 @@ impl fmt::Display for Label {
             "{MAGIC} container={} eni={} name={} mtu={} netns={}",
             self.container, self.eni, self.name, self.mtu, self.netns
         )?;
+        self.pause.map_or(Ok(()), |pause| write!(f, " pause={pause}"))?;
+        self.device.as_ref().map_or(Ok(()), |device| write!(f, " device={device}"))?;
         match &self.branch {
             Some(Branch { trunk, vlan }) => write!(f, " trunk={trunk} vlan={vlan}"),
             None => Ok(()),
@@ -98,7 +106,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// The id as it stands in an alias: a long one is cut, and a hash of the whole put behind a `~`,
+/// The id as it stands in a label: a long one is cut, and a hash of the whole put behind a `~`,
 /// which no id contains.
 #[must_use]
 pub fn short_id(id: &str) -> String {
@@ -107,6 +115,14 @@ pub fn short_id(id: &str) -> String {
     }
     let kept: String = id.chars().take(MAX_ID_LEN - 17).collect();
     format!("{kept}~{:016x}", fnv1a(id))
+}
+
+/// The MAC address that a container's port is born with, so that it says whose it is from its first moment
+/// on: locally administered, and a hash of the id as it stands in a label.
+#[must_use]
+pub fn port_mac(container: &str) -> Mac {
+    let [.., a, b, c, d, e] = fnv1a(container).to_be_bytes();
+    Mac::local([a, b, c, d, e])
 }
 
 #[cfg(test)]
@@ -119,7 +135,9 @@ mod tests {
             eni: "02:5a:a1:1a:43:42".parse().expect("a MAC"),
             name: "eth12".parse().expect("a name"),
             mtu: 9001,
-            netns: 4_026_532_177,
+            netns: "4026532177/41".parse().expect("a namespace"),
+            pause: "4711@123456".parse().ok(),
+            device: "pci:0000:00:06.0".parse().ok(),
             branch: None,
         }
     }
@@ -135,14 +153,22 @@ mod tests {
         assert_eq!(
             alias,
             "awsvpc container=7d7b7fbc30b9 eni=02:5a:a1:1a:43:42 name=eth12 mtu=9001 \
-             netns=4026532177"
+             netns=4026532177/41 pause=4711@123456 device=pci:0000:00:06.0"
         );
         assert_eq!(Label::parse(&alias), Some(label()));
 
-        let of_branch = Label { branch: Some(branch()), ..label() };
+        let of_branch = Label { branch: Some(branch()), device: None, ..label() };
         let alias = of_branch.to_string();
-        assert!(alias.ends_with(" netns=4026532177 trunk=02:00:00:00:00:99 vlan=4094"), "{alias}");
+        assert!(alias.ends_with(" pause=4711@123456 trunk=02:00:00:00:00:99 vlan=4094"), "{alias}");
         assert_eq!(Label::parse(&alias), Some(of_branch));
+    }
+
+    #[test]
+    fn what_earlier_hooks_wrote_is_read() {
+        let alias = "awsvpc container=c eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 netns=4026532177";
+        let label = Label::parse(alias).expect("a label");
+        assert_eq!((label.pause, label.device), (None, None));
+        assert_eq!(label.netns.inode, 4_026_532_177);
     }
 
     #[test]
@@ -163,6 +189,9 @@ mod tests {
             good.replace("9001", "99999999999"),
             good.replace("02:5a", "01:5a"),
             good.replace("container=", "id="),
+            good.replace("4711@", "x@"),
+            good.replace("pci:", "../"),
+            good.replace("4026532177/41", "4026532177/"),
         ] {
             assert_eq!(Label::parse(&bad), None, "{bad}");
         }
@@ -176,8 +205,10 @@ mod tests {
             container: short_id(&one),
             name: "fifteen-bytes-x".parse().expect("a name"),
             mtu: u32::MAX,
-            netns: u64::MAX,
+            netns: NetnsId { inode: u32::MAX.into(), cookie: Some(u64::MAX) },
+            pause: Some(Process { pid: 4_194_304, started: u64::MAX }),
             branch: Some(branch()),
+            device: None,
             ..label()
         }
         .to_string();

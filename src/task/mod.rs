@@ -4,6 +4,7 @@ pub mod branch;
 pub mod hash;
 pub mod label;
 pub mod lease;
+pub mod record;
 
 use crate::{
     net::{mac::Mac, name::InterfaceName},

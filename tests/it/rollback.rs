@@ -3,7 +3,7 @@
 use crate::fixtures::{ENI_MAC, Instance, Pause, annotations};
 use oci_awsvpc_hook::testing::{
     Annotations, Config, Label, Limits, Netns, Request, Ruleset, Side, Sides, Space, Step, Task,
-    Timings, plan, snapshot, task_of, transact,
+    Timings, plan, process, snapshot, task_of, transact,
 };
 use std::time::Duration;
 
@@ -88,10 +88,11 @@ fn sides(pause: &Pause) -> Sides {
 fn fail_at(instance: &Instance, pause: &Pause, task: &Task, fail_at: usize) -> usize {
     let work = || {
         let sides = sides(pause);
-        let netns = sides.task().unwrap().netns.inode();
+        let netns = sides.task().unwrap().id();
+        let process = process::find(pause.pid().cast_signed()).unwrap();
         let Config { credentials, host, .. } = &Config::default();
         let ruleset = &Ruleset::of_instance(credentials, host);
-        let request = Request { container: &pause.id, netns, task, credentials };
+        let request = Request { container: &pause.id, netns, pause: process, task, credentials };
         let snapshot = snapshot(&request, ruleset, &sides).unwrap();
         let mut steps = plan(&request, ruleset, &snapshot).unwrap().steps;
         let planned = steps.len();

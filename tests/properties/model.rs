@@ -6,7 +6,8 @@
 use crate::steps::Refusal;
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::testing::{
-    self, InstanceSnapshot, Link, METADATA, Mac, Route, Rule, Ruleset, Side, Snapshot, TaskSnapshot,
+    self, InstanceSnapshot, Link, METADATA, Mac, Record, Route, Rule, Ruleset, Side, Snapshot,
+    TaskSnapshot,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +45,8 @@ pub struct World {
     pub instance: Space,
     pub policy_rules: Vec<Rule>,
     pub has_nftables: bool,
+    /// What the instance keeps of the task.
+    pub record: Option<Record>,
     /// The task's rules about packets, and about frames.
     pub blocks: [Option<Ruleset>; 2],
     pub task: Space,
@@ -128,7 +131,7 @@ impl World {
         Snapshot {
             instance: InstanceSnapshot {
                 links: self.instance.links(),
-                uplinks: vec![self.uplink],
+                uplinks: [self.uplink].into(),
                 policy_rules: self.policy_rules.clone(),
                 addresses: addresses(&self.instance),
                 has_nftables: self.has_nftables,
@@ -139,6 +142,7 @@ impl World {
                 addresses: addresses(&self.task),
                 is_blocked: self.is_blocked(),
             },
+            records: self.record.iter().cloned().collect(),
             taken: BTreeSet::new(),
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     strategies,
 };
 use oci_awsvpc_hook::testing::{
-    Host, InstanceSnapshot, Label, Link, Plan, Request, Ruleset, Step, plan,
+    Host, InstanceSnapshot, Label, Link, Plan, Request, Ruleset, Step, plan, wished_name,
 };
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
@@ -173,7 +173,8 @@ proptest! {
         let label = link.alias.as_deref().and_then(Label::parse);
         let label =
             label.filter(|label| link.accepts_mtu(label.mtu) && label.branch.is_none());
-        let name = label.as_ref().map_or(link.name.as_str(), |label| label.name.as_str());
+        let wished = label.as_ref().map(|label| wished_name(link, label).to_string());
+        let name = wished.as_deref().unwrap_or(link.name.as_str());
         let mtu = label.as_ref().map_or(link.mtu, |label| label.mtu);
         let label = planned(&scenario, world)?.label;
         prop_assert_eq!((label.name.as_str(), label.mtu), (name, mtu));
@@ -223,10 +224,10 @@ proptest! {
         let mut snapshot = scenario.world.snapshot();
         snapshot.instance.links.extend(instance);
         snapshot.task.links.extend(inside);
-        snapshot.instance = InstanceSnapshot { uplinks: vec![uplink], has_ipv6, ..snapshot.instance };
-        let Scenario { container, netns, task, credentials, .. } = &scenario;
+        snapshot.instance = InstanceSnapshot { uplinks: [uplink].into(), has_ipv6, ..snapshot.instance };
+        let Scenario { container, netns, pause, task, credentials, .. } = &scenario;
         let ruleset = &Ruleset::of_instance(credentials, &Host::default());
-        let request = Request { container, netns: *netns, task, credentials };
+        let request = Request { container, netns: *netns, pause: *pause, task, credentials };
         match plan(&request, ruleset, &snapshot) {
             Ok(plan) => {
                 prop_assert!(credentials.subnet.contains(plan.lease.address()) || snapshot

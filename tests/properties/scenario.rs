@@ -3,12 +3,12 @@
 
 use crate::{
     model::{Device, Space, World, link, switch},
-    strategies::{credentials, id, label, mac, name, task},
+    strategies::{credentials, id, label, mac, name, netns, process, task},
 };
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::testing::{
-    CredentialNetwork, Host, InterfaceName, Label, Lease, Link, Mac, Plan, Request, Result, Route,
-    Rule, Ruleset, Task, plan, short_id,
+    CredentialNetwork, Host, InterfaceName, Label, Lease, Link, Mac, NetnsId, Plan, Process,
+    Request, Result, Route, Rule, Ruleset, Task, plan, short_id,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -16,7 +16,8 @@ use proptest::{collection::vec, option, prelude::*};
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub container: String,
-    pub netns: u64,
+    pub netns: NetnsId,
+    pub pause: Process,
     pub task: Task,
     pub credentials: CredentialNetwork,
     pub world: World,
@@ -25,9 +26,9 @@ pub struct Scenario {
 impl Scenario {
     /// What is planned in a world.
     pub fn plan(&self, world: &World) -> Result<Plan> {
-        let Self { container, netns, task, credentials, .. } = self;
+        let Self { container, netns, pause, task, credentials, .. } = self;
         let ruleset = &Ruleset::of_instance(credentials, &Host::default());
-        let request = Request { container, netns: *netns, task, credentials };
+        let request = Request { container, netns: *netns, pause: *pause, task, credentials };
         plan(&request, ruleset, &world.snapshot())
     }
 }
@@ -62,11 +63,11 @@ struct Surroundings {
 
 /// Any request in any such world.
 pub fn any_scenario() -> impl Strategy<Value = Scenario> {
-    let ids = (id(), 1..u64::MAX);
+    let ids = (id(), netns(), process());
     (ids, task(), credentials(), eni(), surroundings()).prop_map(
-        |((id, netns), task, credentials, eni, surroundings)| {
+        |((id, netns, pause), task, credentials, eni, surroundings)| {
             let world = world(&id, &task, &credentials, &eni, surroundings);
-            Scenario { container: short_id(&id), netns, task, credentials, world }
+            Scenario { container: short_id(&id), netns, pause, task, credentials, world }
         },
     )
 }
@@ -159,6 +160,7 @@ fn world(
         instance: Space::default(),
         policy_rules: rules(task, eni),
         has_nftables: around.has_nftables,
+        record: None,
         blocks: [None, None],
         task: Space::default(),
         uplink: 2,

@@ -36,9 +36,22 @@ impl World {
                 device.link.mac = Some(*mac);
                 Ok(!std::mem::replace(&mut device.settings.pinned, true))
             }
-            Step::CreateVeth { lease, bridge, inside, mtu } => {
-                self.create_veth(*lease, bridge.as_str(), inside.as_str(), *mtu).map(|()| true)
+            Step::TakeRecord { record } => match &self.record {
+                Some(other) if other.label.container != record.label.container => {
+                    Err("another task has it".to_owned())
+                }
+                _ => Ok(self.record.replace(record.clone()).is_none()),
+            },
+            Step::Normalise { side, index, .. } => {
+                let mut devices = self.side(*side).devices.values_mut();
+                let device = devices.find(|device| device.link.index == *index).ok_or("no link")?;
+                device.link.form = device.link.form.normal();
+                device.link.alternative_names.clear();
+                Ok(true)
             }
+            Step::CreateVeth { lease, port_mac, bridge, inside, mtu } => self
+                .create_veth(*lease, *port_mac, bridge.as_str(), inside.as_str(), *mtu)
+                .map(|()| true),
             Step::ConfigurePort { lease, label, isolated } => {
                 let port = self.port(*lease)?;
                 let before = port.clone();
@@ -128,6 +141,12 @@ impl World {
     /// Takes back a step that did something. What is gone already is fine.
     pub fn revert(&mut self, step: &Step) {
         match step {
+            Step::TakeRecord { .. } => self.record = None,
+            Step::Normalise { side, index, alternative_names, .. } => {
+                let mut devices = self.side(*side).devices.values_mut();
+                let device = devices.find(|device| device.link.index == *index);
+                device.expect("it is there").link.alternative_names.clone_from(alternative_names);
+            }
             Step::CreateVeth { lease, inside, .. } => {
                 self.instance.take(lease.link_name().as_str());
                 self.task.take(inside.as_str());
@@ -189,6 +208,7 @@ impl World {
     fn create_veth(
         &mut self,
         lease: Lease,
+        port_mac: Mac,
         bridge: &str,
         inside: &str,
         mtu: u32,
@@ -198,7 +218,7 @@ impl World {
         self.task.free(inside)?;
         let controller = Some(self.instance.get(bridge)?.link.index);
         let kind = Some("veth".to_owned());
-        let near = link(index, name.as_str(), None, mtu);
+        let near = link(index, name.as_str(), Some(port_mac), mtu);
         let near = Link { kind: kind.clone(), controller, peer: Some(index + 1), ..near };
         let far = link(index + 1, inside, Some(lease.mac()), mtu);
         self.instance.add(Device::new(near));

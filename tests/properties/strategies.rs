@@ -2,7 +2,8 @@
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use oci_awsvpc_hook::testing::{
-    Branch, Config, CredentialNetwork, Gateway, InterfaceName, Label, Mac, Task, VlanId, short_id,
+    Branch, Config, CredentialNetwork, Device, Gateway, InterfaceName, Label, Mac, NetnsId,
+    Process, Task, VlanId, short_id,
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -36,16 +37,38 @@ pub fn name() -> impl Strategy<Value = InterfaceName> {
 
 /// Any record that the hook can write.
 pub fn label() -> impl Strategy<Value = Label> {
-    (id(), mac(), name(), any::<u32>(), any::<u64>(), option::of(branch())).prop_map(
-        |(id, eni, name, mtu, netns, branch)| Label {
+    let eni = (mac(), name(), any::<u32>(), option::of(device()), option::of(branch()));
+    (id(), netns(), option::of(process()), eni).prop_map(
+        |(id, netns, pause, (eni, name, mtu, device, branch))| Label {
             container: short_id(&id),
             eni,
             name,
             mtu,
             netns,
+            pause,
+            // A branch is no hardware.
+            device: device.filter(|_| branch.is_none()),
             branch,
         },
     )
+}
+
+/// Any network namespace.
+pub fn netns() -> impl Strategy<Value = NetnsId> {
+    (1..=u64::from(u32::MAX), option::of(any::<u64>()))
+        .prop_map(|(inode, cookie)| NetnsId { inode, cookie })
+}
+
+/// Any process.
+pub fn process() -> impl Strategy<Value = Process> {
+    (1..=4_194_304, any::<u64>()).prop_map(|(pid, started)| Process { pid, started })
+}
+
+/// Any hardware, and any veth.
+fn device() -> impl Strategy<Value = Device> {
+    let pci = "0000:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]";
+    let pci = pci.prop_map(|name| Device::on("pci", &name).expect("a device"));
+    prop_oneof![pci, any::<u32>().prop_map(Device::veth)]
 }
 
 /// Any VLAN of any trunk.

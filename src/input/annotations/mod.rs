@@ -71,12 +71,6 @@ pub fn task_of(annotations: &Annotations, eni: &Eni) -> Result<Task> {
     })
 }
 
-/// Which ENI the annotations speak of, whatever else they say.
-#[must_use]
-pub fn mac_of(annotations: &Annotations) -> Option<Mac> {
-    annotations.get(&format!("{PREFIX}{MAC}"))?.parse().ok()
-}
-
 /// Whether the container's annotations speak of an ENI at all.
 #[must_use]
 pub fn is_meant(annotations: &Annotations) -> bool {

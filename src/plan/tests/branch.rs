@@ -25,9 +25,13 @@ fn vlan_on_trunk(index: u32, name: &str, mac: &str) -> Link {
     Link { kind, vlan, peer: Some(3), ..link(index, name, mac) }
 }
 
-fn port_of(label: &Label) -> Link {
+/// The bridge, and a port with this label.
+fn port_of(label: &Label) -> [Link; 2] {
     let (kind, alias) = (Some("veth".to_owned()), Some(label.to_string()));
-    Link { kind, alias, controller: Some(4), ..link(9, "ecsa9feac77", "de:ad:00:00:00:77") }
+    let bridge = Some("bridge".to_owned());
+    let bridge = Link { kind: bridge, up: true, ..link(4, "ecs-bridge", "0a:58:a9:fe:ac:01") };
+    let port = link(9, "ecsa9feac77", "de:ad:00:00:00:77");
+    [bridge, Link { kind, alias, controller: Some(4), ..port }]
 }
 
 #[test]
@@ -36,8 +40,9 @@ fn a_branch_is_created_on_its_trunk() {
     let steps = steps(&plan);
     let own: Vec<&str> = steps.iter().map(String::as_str).filter(|s| !s.contains("ecs")).collect();
     assert_eq!(
-        own[..9],
+        own[..10],
         [
+            "recording that ENI 02:5a:a1:1a:43:42 is container abc's",
             "switching on lo in the task",
             "adding route blackhole 169.254.169.254 in the task",
             "adding route blackhole fd00:ec2::254 in the task",
@@ -103,12 +108,16 @@ fn a_leftover_of_ours_is_replaced_and_a_strangers_is_not() {
 fn a_branch_that_a_task_holds_is_refused() {
     let label = plan_for(&branch_task(), &with_trunk()).expect("a plan").label;
     for held in [
-        Label { container: "other".to_owned(), netns: 1, ..label.clone() },
-        Label { netns: 1, eni: "02:00:00:00:00:55".parse().expect("a MAC"), ..label.clone() },
-        Label { netns: 1, branch: None, ..label },
+        Label { container: "other".to_owned(), netns: elsewhere(), ..label.clone() },
+        Label {
+            netns: elsewhere(),
+            eni: "02:00:00:00:00:55".parse().expect("a MAC"),
+            ..label.clone()
+        },
+        Label { netns: elsewhere(), branch: None, ..label },
     ] {
         let mut snapshot = with_trunk();
-        snapshot.instance.links.push(port_of(&held));
+        snapshot.instance.links.extend(port_of(&held));
         let error = plan_for(&branch_task(), &snapshot).expect_err("held");
         assert!(error.line().contains("is in use by the task of"), "{}", error.line());
     }
@@ -119,7 +128,7 @@ fn a_trunk_is_nobodys_own_eni() {
     let task = Task { mac: TRUNK.parse().expect("a MAC"), ..task() };
     let label = plan_for(&branch_task(), &with_trunk()).expect("a plan").label;
     let mut used = with_trunk();
-    used.instance.links.push(port_of(&Label { netns: 1, ..label }));
+    used.instance.links.extend(port_of(&Label { netns: elsewhere(), ..label }));
     let mut on_instance = with_trunk();
     on_instance.instance.links.push(vlan_on_trunk(7, "eth1.101", "02:00:00:00:00:55"));
     for snapshot in [used, on_instance] {

@@ -4,13 +4,21 @@ use super::*;
 use crate::{
     input::config::Config,
     net::link::Link,
+    net::{netns_id::NetnsId, process::Process},
     snapshot::view::{InstanceSnapshot, TaskSnapshot},
-    task::branch::Branch,
+    task::{branch::Branch, label::port_mac},
     testing,
 };
 
 const ENI: &str = "02:5a:a1:1a:43:42";
-const NETNS: u64 = 4_026_532_177;
+/// The namespace and the first process of the container that asks.
+const NETNS: NetnsId = NetnsId { inode: 4_026_532_177, cookie: Some(41) };
+const PAUSE: Process = Process { pid: 4711, started: 123 };
+
+/// Another namespace.
+fn elsewhere() -> NetnsId {
+    "1".parse().expect("a namespace")
+}
 
 fn link(index: u32, name: &str, mac: &str) -> Link {
     Link { mac: mac.parse().ok(), ..testing::link(index, name) }
@@ -22,13 +30,14 @@ fn fresh() -> Snapshot {
     Snapshot {
         instance: InstanceSnapshot {
             links: vec![lo.clone(), link(2, "eth0", "02:00:00:00:00:01"), link(3, "eth1", ENI)],
-            uplinks: vec![2],
+            uplinks: [2].into(),
             policy_rules: Vec::new(),
             addresses: Vec::new(),
             has_nftables: true,
             has_ipv6: true,
         },
         task: TaskSnapshot { links: vec![lo], addresses: Vec::new(), is_blocked: false },
+        records: Vec::new(),
         taken: BTreeSet::new(),
     }
 }
@@ -46,7 +55,13 @@ fn done(plan: &Plan) -> Snapshot {
     });
     let name = lease.link_name();
     let kind = Some("veth".to_owned());
-    let port = Link { kind, controller: Some(4), ..link(5, name.as_str(), "de:ad:00:00:00:01") };
+    let port = Link { kind, controller: Some(4), ..link(5, name.as_str(), "") };
+    let port = Link { mac: Some(port_mac("abc")), ..port };
+    after.records.push(Record {
+        label: plan.label.clone(),
+        lease,
+        bridge: "ecs-bridge".parse().expect("a name"),
+    });
     after.instance.links.push(Link { alias: alias.clone(), up: true, peer: Some(2), ..port });
     after.task.links[0].up = true;
     let credentials = link(2, "ecs-eth0", &lease.mac().to_string());
@@ -75,7 +90,11 @@ fn task() -> Task {
 fn plan_for(task: &Task, snapshot: &Snapshot) -> Result<Plan> {
     let credentials = &Config::default().credentials;
     let ruleset = &Ruleset::of_instance(credentials, &Config::default().host);
-    plan(&Request { container: "abc", netns: NETNS, task, credentials }, ruleset, snapshot)
+    plan(
+        &Request { container: "abc", netns: NETNS, pause: PAUSE, task, credentials },
+        ruleset,
+        snapshot,
+    )
 }
 
 fn steps(plan: &Plan) -> Vec<String> {
@@ -93,6 +112,7 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
             "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500".to_owned(),
             "adding 169.254.172.1/22 to ecs-bridge on the instance".to_owned(),
             "setting route_localnet of ecs-bridge on the instance to 1".to_owned(),
+            "recording that ENI 02:5a:a1:1a:43:42 is container abc's".to_owned(),
             format!(
                 "creating veth {veth} on ecs-bridge with ecs-eth0 ({mac}, mtu 1500) in the task"
             ),
@@ -267,7 +287,7 @@ fn an_mtu_beyond_the_driver_is_refused() {
 fn links_that_are_no_eni_are_refused() {
     type Spoil = fn(&mut Snapshot);
     let cases: [(Spoil, &str); 6] = [
-        (|snapshot| snapshot.instance.uplinks.push(3), "default route"),
+        (|snapshot| snapshot.instance.uplinks.extend([3]), "default route"),
         (|snapshot| snapshot.instance.links[2].controller = Some(9), "belongs to a bridge or bond"),
         (|snapshot| snapshot.instance.links[2].kind = Some("bridge".to_owned()), "is a bridge"),
         (|snapshot| snapshot.instance.links[2].kind = Some("bond".to_owned()), "is a bond"),

@@ -1,0 +1,35 @@
+//! The instance's record of a task.
+
+use crate::{
+    apply::outcome::Applied,
+    error::{Error, Result},
+    nft::records,
+    task::record::Record,
+};
+
+/// Makes the record. One that an earlier call of the same task made is replaced; one of another task means
+/// that it was faster.
+pub fn take(record: &Record) -> Result<Applied> {
+    let eni = record.label.eni;
+    match records::add(record) {
+        Err(error) if error.is_exists() => match records::of(eni)? {
+            Some(other) if is_same_task(&other, record) => {
+                records::replace(record)?;
+                Ok(Applied::Already)
+            }
+            _ => Err(Error::Overtaken(format!("another task took ENI {eni}"))),
+        },
+        added => {
+            added?;
+            Ok(Applied::Changed)
+        }
+    }
+}
+
+fn is_same_task(one: &Record, other: &Record) -> bool {
+    let task = |record: &Record| {
+        let label = record.label.clone();
+        (label.container, label.netns, label.pause)
+    };
+    task(one) == task(other)
+}

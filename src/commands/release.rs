@@ -1,0 +1,46 @@
+//! `release`: takes an ENI home by force from whatever namespace holds it, for the operator whose engine never
+//! called `poststop`.
+
+use crate::{
+    commands::Report,
+    eni::homecoming::Instance,
+    error::{Doing, Result, refuse},
+    input::config::Config,
+    net::{link::Link, mac::Mac},
+    nft::records,
+    snapshot::ownership::{claimants, records_of_ports},
+};
+
+/// Takes it home, whether its task lives or not. An ENI without a record that is at home is left as it is.
+///
+/// # Errors
+/// It cannot be brought home, or is not attached.
+pub fn release(config: &Config, eni: Mac) -> Result<Report> {
+    let instance = Instance::open(config)?;
+    let mut report = Report::default();
+    let links = instance.links()?;
+    let recorded = records::of(eni).doing(|| format!("looking for the record of ENI {eni}"))?;
+    let by_port = || records_of_ports(&links).into_iter().find(|record| record.label.eni == eni);
+    if let Some(record) = recorded.or_else(by_port) {
+        let holders = instance.holders_of(&record.label)?;
+        let from = if holders.is_empty() { String::new() } else { format!(", pids {holders}") };
+        let outcome = instance.take_down(&record)?;
+        let container = &record.label.container;
+        report.add(Ok(Some(format!("{outcome} (taken from container {container}{from})"))));
+        report.add(instance.forget_neighbours().map(|_| None));
+        return Ok(report);
+    }
+    let at_home: Vec<&Link> = claimants(&links, eni);
+    if !at_home.is_empty() {
+        return Ok(report);
+    }
+    match instance.fetch_hardware(eni)? {
+        Some(what) => report.add(Ok(Some(what))),
+        None => {
+            return refuse(format!(
+                "no ENI {eni} on the instance, nor in any namespace that is held"
+            ));
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,109 @@
+//! The form of a link, and its alternative names.
+
+use crate::{
+    kernel::{error::Answer, socket::Netlink},
+    net::form::Form,
+};
+use rtnetlink::{
+    packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL},
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{LinkAttribute, LinkFlags, LinkMessage, Prop},
+    },
+};
+
+/// How many alternative names go into one message: of 127 bytes each, far less than 64 KiB.
+const NAMES: usize = 200;
+
+// linux/if_link.h.
+const IFLA_BROADCAST: u16 = 2;
+const IFLA_TXQLEN: u16 = 13;
+const IFLA_LINKMODE: u16 = 17;
+const IFLA_GROUP: u16 = 27;
+const IFLA_GSO_MAX_SEGS: u16 = 40;
+const IFLA_GSO_MAX_SIZE: u16 = 41;
+const IFLA_XDP: u16 = 43;
+const IFLA_XDP_FD: u16 = 1;
+const IFLA_XDP_FLAGS: u16 = 3;
+const IFLA_GRO_MAX_SIZE: u16 = 58;
+const IFLA_GSO_IPV4_MAX_SIZE: u16 = 63;
+const IFLA_GRO_IPV4_MAX_SIZE: u16 = 64;
+
+impl Netlink {
+    /// Gives a link another form, as far as that differs from the one that it has. No XDP program can be
+    /// put on, only taken away.
+    pub fn set_form(&self, index: u32, now: &Form, wanted: &Form) -> Answer<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let flags = [
+            (now.no_arp, wanted.no_arp, LinkFlags::Noarp),
+            (now.promiscuous, wanted.promiscuous, LinkFlags::Promisc),
+            (now.all_multicast, wanted.all_multicast, LinkFlags::Allmulti),
+            (now.multicast, wanted.multicast, LinkFlags::Multicast),
+        ];
+        for (_, wanted, flag) in flags.into_iter().filter(|(now, wanted, _)| now != wanted) {
+            message.header.change_mask |= flag;
+            message.header.flags.set(flag, wanted);
+        }
+        let mut put = |kind: u16, value: Vec<u8>| {
+            message.attributes.push(LinkAttribute::Other(DefaultNla::new(kind, value)));
+        };
+        if let Some(mode) = wanted.link_mode.filter(|_| now.link_mode != wanted.link_mode) {
+            put(IFLA_LINKMODE, vec![mode]);
+        }
+        if let Some(address) = wanted.broadcast.filter(|_| now.broadcast != wanted.broadcast) {
+            put(IFLA_BROADCAST, address.to_vec());
+        }
+        let numbers = [
+            (now.group, wanted.group, IFLA_GROUP),
+            (now.queue_length, wanted.queue_length, IFLA_TXQLEN),
+            (now.gso_max_segments, wanted.gso_max_segments, IFLA_GSO_MAX_SEGS),
+            (now.gso_max_size, wanted.gso_max_size, IFLA_GSO_MAX_SIZE),
+            (now.gro_max_size, wanted.gro_max_size, IFLA_GRO_MAX_SIZE),
+            (now.gso_ipv4_max_size, wanted.gso_ipv4_max_size, IFLA_GSO_IPV4_MAX_SIZE),
+            (now.gro_ipv4_max_size, wanted.gro_ipv4_max_size, IFLA_GRO_IPV4_MAX_SIZE),
+        ];
+        for (_, wanted, kind) in numbers.into_iter().filter(|(now, wanted, _)| now != wanted) {
+            // What the kernel does not tell, it does not take either.
+            wanted.into_iter().for_each(|number| put(kind, number.to_ne_bytes().to_vec()));
+        }
+        if now.xdp && !wanted.xdp {
+            let none = [nla(IFLA_XDP_FD, &(-1_i32).to_ne_bytes()), nla(IFLA_XDP_FLAGS, &[0; 4])];
+            put(IFLA_XDP, none.concat());
+        }
+        self.change(&RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// Deletes alternative names of a link (`ip link property`).
+    ///
+    /// # Errors
+    /// The kernel's; ENODEV where the link has left, EINVAL where it does not have one of them.
+    pub fn delete_alternative_names(&self, index: u32, names: &[String]) -> Answer<()> {
+        names.chunks(NAMES).try_for_each(|names| {
+            self.change(&RouteNetlinkMessage::DelLinkProp(properties(index, names)), 0)
+        })
+    }
+
+    /// Adds alternative names to a link.
+    ///
+    /// # Errors
+    /// The kernel's; EEXIST where a link has one of them.
+    pub fn add_alternative_names(&self, index: u32, names: &[String]) -> Answer<()> {
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        names.chunks(NAMES).try_for_each(|names| {
+            self.change(&RouteNetlinkMessage::NewLinkProp(properties(index, names)), flags)
+        })
+    }
+}
+
+fn properties(index: u32, names: &[String]) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let names = names.iter().map(|name| Prop::AltIfName(name.clone()));
+    message.attributes.push(LinkAttribute::PropList(names.collect()));
+    message
+}
+
+fn nla(kind: u16, value: &[u8; 4]) -> Vec<u8> {
+    [&8_u16.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat()
+}

@@ -1,0 +1,151 @@
+//! The records of tasks: elements of a set in a table of their own, so that installing rules anew leaves
+//! them alone. `nft list table inet oci_awsvpc_tasks` shows them, each in a comment.
+//!
+//! Making one whose key is there fails, so a record is also the lock on its ENI. `nft flush ruleset` deletes
+//! them; then the labels on tasks' ports say the same, and `gc` writes the records again.
+//!
+//! All of this works in the thread's own namespace, which is the instance's.
+
+use super::{
+    attribute::{Attributes, attribute, attributes},
+    message::{self, Message},
+    rule::Family,
+    socket::Netfilter,
+};
+use crate::{kernel::error::Answer, net::mac::Mac, task::record::Record};
+use nix::errno::Errno;
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
+
+const TABLE: &str = "oci_awsvpc_tasks";
+const SET: &str = "tasks";
+
+/// The type of keys, in the numbering of the program `nft` (`TYPE_ETHERADDR`, datatype.h).
+const TYPE_ETHERADDR: u32 = 9;
+
+/// What nft shows as a comment (`NFTNL_UDATA_SET_ELEM_COMMENT`, libnftnl/udata.h).
+const COMMENT: u8 = 0;
+
+const NFTA_SET_ELEM_USERDATA: u16 = 6;
+
+/// Makes the record of an ENI.
+///
+/// # Errors
+/// EEXIST where there is one.
+pub fn add(record: &Record) -> Answer<()> {
+    let mut messages = creation();
+    messages.push(addition(record));
+    Netfilter::open()?.commit(messages)
+}
+
+/// Makes a record in the place of the one that is there.
+pub fn replace(record: &Record) -> Answer<()> {
+    delete(record.label.eni)?;
+    add(record)
+}
+
+/// The record of an ENI.
+pub fn of(eni: Mac) -> Answer<Option<Record>> {
+    let request = Message::new(message::GETSETELEM, 0, Family::Inet, list(&key(eni)));
+    let found = Netfilter::open()?.get(&[request])?;
+    Ok(found.into_iter().flatten().flat_map(|list| records(&list)).next())
+}
+
+/// All records.
+pub fn all() -> Answer<Vec<Record>> {
+    let request = Message::new(message::GETSETELEM, NLM_F_DUMP, Family::Inet, place());
+    match Netfilter::open()?.dump(&request) {
+        Err(error) if error.errno == Errno::ENOENT => Ok(Vec::new()),
+        dump => Ok(dump?.iter().flat_map(|list| records(list)).collect()),
+    }
+}
+
+/// Deletes the record of an ENI, if there is one.
+pub fn delete(eni: Mac) -> Answer<()> {
+    let request = Message::new(message::DELSETELEM, 0, Family::Inet, list(&key(eni)));
+    match Netfilter::open()?.commit(vec![request]) {
+        Err(error) if error.errno == Errno::ENOENT => Ok(()),
+        deleted => deleted,
+    }
+}
+
+/// Deletes the table, if no record is in it. Says whether it was there.
+pub fn clear() -> Answer<bool> {
+    if !all()?.is_empty() {
+        return Ok(false);
+    }
+    let name = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
+    let request = Message::new(message::DELTABLE, 0, Family::Inet, name);
+    match Netfilter::open()?.commit(vec![request]) {
+        Err(error) if error.errno == Errno::ENOENT => Ok(false),
+        deleted => deleted.map(|()| true),
+    }
+}
+
+/// The table and the set, if they are not there.
+fn creation() -> Vec<Message> {
+    let table = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
+    let set = Attributes::new()
+        .text(message::NFTA_SET_TABLE, TABLE)
+        .text(message::NFTA_SET_NAME, SET)
+        .number(message::NFTA_SET_KEY_TYPE, TYPE_ETHERADDR)
+        .number(message::NFTA_SET_KEY_LEN, 6)
+        .number(message::NFTA_SET_ID, 1);
+    let create = |kind, attributes| Message::new(kind, NLM_F_CREATE, Family::Inet, attributes);
+    vec![create(message::NEWTABLE, table), create(message::NEWSET, set)]
+}
+
+fn addition(record: &Record) -> Message {
+    let text = record.to_string();
+    let length = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
+    let comment = [&[COMMENT, length][..], text.as_bytes(), &[0]].concat();
+    let element = key(record.label.eni).put(NFTA_SET_ELEM_USERDATA, &comment);
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    Message::new(message::NEWSETELEM, flags, Family::Inet, list(&element))
+}
+
+fn place() -> Attributes {
+    Attributes::new()
+        .text(message::NFTA_SET_ELEM_LIST_TABLE, TABLE)
+        .text(message::NFTA_SET_ELEM_LIST_SET, SET)
+}
+
+fn list(element: &Attributes) -> Attributes {
+    let list = Attributes::new().nest(message::NFTA_LIST_ELEM, element);
+    place().nest(message::NFTA_SET_ELEM_LIST_ELEMENTS, &list)
+}
+
+fn key(eni: Mac) -> Attributes {
+    let value = Attributes::new().put(message::NFTA_DATA_VALUE, &eni.bytes());
+    Attributes::new().nest(message::NFTA_SET_ELEM_KEY, &value)
+}
+
+/// The records in a list of elements. What somebody else put there is passed over.
+fn records(list: &[u8]) -> Vec<Record> {
+    let elements = attribute(list, message::NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
+    attributes(elements).filter_map(|(_, element)| record(element)).collect()
+}
+
+fn record(element: &[u8]) -> Option<Record> {
+    let key = attribute(element, message::NFTA_SET_ELEM_KEY)?;
+    let eni = Mac::from_bytes(attribute(key, message::NFTA_DATA_VALUE)?)?;
+    let comment = attribute(element, NFTA_SET_ELEM_USERDATA)?;
+    let text = comment.strip_prefix(&[COMMENT])?.get(1..)?.strip_suffix(&[0])?;
+    let record = Record::parse(std::str::from_utf8(text).ok()?)?;
+    (record.label.eni == eni).then_some(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_from_what_is_sent_and_from_nothing_else() {
+        let text = "awsvpc container=c eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 netns=1 port=ecsa9feac0c \
+                    bridge=ecs-bridge";
+        let record = Record::parse(text).expect("a record");
+        let sent = addition(&record);
+        assert_eq!(records(sent.attributes_for_test()), [record]);
+        let other: Mac = "02:5a:a1:1a:43:43".parse().expect("a MAC");
+        assert_eq!(records(list(&key(other)).bytes()), []);
+    }
+}

@@ -1,0 +1,63 @@
+//! The record: what the instance keeps of a task, out of the task's reach.
+//!
+//! It is made before the ENI moves, and is the lock on the ENI: two cannot make it. It outlives the task's
+//! namespace, and is deleted when the ENI was seen at home, or is gone for good.
+
+use crate::{
+    net::name::InterfaceName,
+    task::{label::Label, lease::Lease},
+};
+use std::fmt;
+
+/// What is known of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose it is, and what the ENI was.
+    pub label: Label,
+    /// The task's lease, and so the name of its port.
+    pub lease: Lease,
+    /// The bridge that the port is on.
+    pub bridge: InterfaceName,
+}
+
+impl Record {
+    /// Reads a record; `None` if it is not exactly what we write.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (rest, bridge) = text.rsplit_once(" bridge=")?;
+        let (label, port) = rest.rsplit_once(" port=")?;
+        let record = Self {
+            label: Label::parse(label)?,
+            lease: Lease::of_link(port)?,
+            bridge: bridge.parse().ok()?,
+        };
+        (record.to_string() == text).then_some(record)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port={} bridge={}", self.label, self.lease.link_name(), self.bridge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_they_are_written_and_fit() {
+        let label = format!(
+            "awsvpc container={} eni=02:5a:a1:1a:43:42 name=fifteen-bytes-x mtu=65535 \
+             netns=4026532177/99999999 pause=4194304@9999999999 device=pci:0000:00:06.0",
+            "f".repeat(64)
+        );
+        let text = format!("{label} port=ecsa9feac0c bridge=fifteen-bytes-y");
+        let record = Record::parse(&text).expect("a record");
+        assert_eq!(record.to_string(), text);
+        assert!(text.len() <= 250, "{}", text.len());
+        for bad in [label.clone(), format!("{text} "), text.replace("port=ecsa", "port=ecsA")] {
+            assert_eq!(Record::parse(&bad), None, "{bad}");
+        }
+    }
+}
