@@ -1,6 +1,6 @@
 //! A call that is made again, at another stage, or where an earlier one was killed.
 
-use crate::fixtures::{Instance, Pause};
+use crate::fixtures::{Instance, Pause, started};
 
 #[test]
 fn create_runtime_is_the_same_as_prestart() {
@@ -28,8 +28,7 @@ fn a_second_call_changes_nothing() {
 
 #[test]
 fn what_a_killed_hook_left_is_completed() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let complete = (instance.netns.snapshot(), pause.netns().snapshot());
     // As if the hook had been killed right after it made the veth, with the ENI still at home.
     let task = pause.netns();

@@ -1,7 +1,7 @@
 //! The path to the credentials: the interface in the task, its port on the bridge, and the bridge.
 
 use super::{CREDENTIAL_ROUTES, addresses};
-use crate::fixtures::{ENI_MAC, Instance, Pause, Server};
+use crate::fixtures::{ENI_MAC, Instance, Pause, Server, started};
 use serde_json::json;
 use std::os::unix::fs::MetadataExt;
 
@@ -36,8 +36,7 @@ impl Address {
 
 #[test]
 fn the_credential_interface_has_an_address_of_the_subnet_and_a_mac_address_made_of_it() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (_instance, pause) = started();
     let address = Address::of(&pause);
     assert_eq!(address.0[..2], [169, 254]);
     assert!((172..=175).contains(&address.0[2]));
@@ -48,9 +47,8 @@ fn the_credential_interface_has_an_address_of_the_subnet_and_a_mac_address_made_
 }
 
 #[test]
-fn a_task_and_the_bridge_are_permanent_neighbours() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+fn a_task_and_the_bridge_have_permanent_neighbour_entries_for_each_other() {
+    let (instance, pause) = started();
     let address = Address::of(&pause);
     assert_eq!(
         pause.netns().ip("neigh show nud permanent").trim(),
@@ -64,8 +62,7 @@ fn a_task_and_the_bridge_are_permanent_neighbours() {
 
 #[test]
 fn the_port_of_a_task_is_isolated_and_bound_to_the_mac_address_of_the_task() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let address = Address::of(&pause);
     let name = address.port();
     assert_eq!(instance.ports(), std::slice::from_ref(&name));
@@ -88,8 +85,7 @@ fn the_port_of_a_task_is_isolated_and_bound_to_the_mac_address_of_the_task() {
 
 #[test]
 fn the_label_on_the_port_and_on_the_eni_says_whose_they_are_and_what_the_eni_was() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let port = instance.netns.link(&Address::of(&pause).port()).expect("the port");
     let eni = pause.netns().link("eth0").expect("the ENI");
     let netns = format!("/proc/{}/ns/net", pause.pid());
@@ -103,8 +99,7 @@ fn the_label_on_the_port_and_on_the_eni_says_whose_they_are_and_what_the_eni_was
 
 #[test]
 fn the_bridge_has_the_address_of_the_gateway_and_a_mac_address_made_of_it() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, _pause) = started();
     let bridge = instance.netns.link("ecs-bridge").expect("the bridge");
     assert_eq!(
         (&bridge["address"], &bridge["mtu"], &bridge["operstate"]),
@@ -133,14 +128,13 @@ fn a_bridge_that_is_there_is_adopted_with_its_mac_address() {
     let flags = bridge["flags"].as_array().expect("a list");
     assert!(flags.contains(&json!("UP")) && !flags.contains(&json!("NO-CARRIER")), "{bridge}");
     assert_eq!(addresses(&bridge), ["169.254.172.1/22"]);
-    let neighbour = pause.netns().ip("neigh show nud permanent");
-    assert!(neighbour.contains(mac.as_str().expect("text")), "{neighbour}");
+    let entry = pause.netns().ip("neigh show nud permanent");
+    assert!(entry.contains(mac.as_str().expect("text")), "{entry}");
 }
 
 #[test]
 fn a_mac_address_that_another_port_learned_is_bound_to_its_own() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let mac = pause.netns().link("ecs-eth0").expect("the credential interface")["address"].clone();
     pause.call("poststop").on(&instance).well();
     instance.netns.ip("link add flat0 master ecs-bridge type veth peer name far0");

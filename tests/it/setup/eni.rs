@@ -2,7 +2,7 @@
 
 use super::{CREDENTIAL_ROUTES, addresses};
 use crate::{
-    fixtures::{ENI_MAC, Instance, Netns, Pause, eventually},
+    fixtures::{ENI_MAC, Instance, Netns, Pause, eventually, started},
     traffic::advertise_router,
 };
 use serde_json::{Value, json};
@@ -14,8 +14,7 @@ fn sysctl(netns: &Netns, path: &str) -> String {
 
 #[test]
 fn a_task_has_its_eni_under_its_name_with_its_address() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (_instance, pause) = started();
     let task = pause.netns();
     assert_eq!(task.links(), ["lo", "ecs-eth0", "eth0"]);
     let eni = task.link("eth0").expect("the ENI");
@@ -30,8 +29,7 @@ fn a_task_has_its_eni_under_its_name_with_its_address() {
 
 #[test]
 fn a_task_has_a_default_route_by_its_eni_and_the_routes_of_the_credential_path() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (_instance, pause) = started();
     let own = [
         "default via 10.0.0.1 dev eth0",
         "10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.5",
@@ -97,8 +95,7 @@ fn an_ipv6_task_without_a_gateway_accepts_router_advertisements() {
 
 #[test]
 fn an_ipv4_task_ignores_router_advertisements() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (_instance, pause) = started();
     assert_eq!(sysctl(&pause.netns(), "ipv6/conf/eth0/accept_ra"), "0");
 }
 
