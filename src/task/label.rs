@@ -1,10 +1,11 @@
 //! What we write into aliases: whose a link is, and what must be put back at the end.
 //!
-//! The same record stands on two links. On the task's veth, whose near end stays on the instance, it
-//! says who holds the lease and the ENI: a task cannot rewrite it, only destroy it with its own end.
-//! On the ENI it survives the move, the namespace's death and the journey home, and says what the
-//! ENI was called. A task with `CAP_NET_ADMIN` can rewrite that one, so it is parsed as strictly as
-//! any input, and believed only about the link that carries it.
+//! The same label stands on two links. On the task's port, the end of the veth that stays on the
+//! instance, it says which container has the lease and the ENI: a task cannot rewrite it, only delete
+//! it together with the veth. On the ENI it stays through the move into the task, the end of the
+//! namespace and the move back, and says what the ENI was called. A task with `CAP_NET_ADMIN` can
+//! rewrite that one, so it is parsed as strictly as any input, and used for nothing but the link that
+//! carries it.
 
 use crate::{
     net::{link::Link, mac::Mac, name::InterfaceName},
@@ -19,7 +20,7 @@ const MAGIC: &str = "awsvpc";
 /// (`IFALIASZ` less the terminator, linux/if.h).
 const MAX_ID_LEN: usize = 112;
 
-/// One record: a container, its ENI, and its namespace.
+/// One label: a container, its ENI, and its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The container's id, shortened by [`short_id`].
@@ -37,8 +38,8 @@ pub struct Label {
 }
 
 impl Label {
-    /// What can be said of an ENI without a label: it is called what it is called now, unless an
-    /// earlier task left it a name that cannot be noted.
+    /// The label for an ENI that has none: its present name and MTU are those to restore. Where its name
+    /// cannot stand in a label, because an earlier task left it one, it is `eni0`.
     #[must_use]
     pub fn of_unlabelled(link: &Link, eni: Mac, container: &str, netns: u64) -> Self {
         let name = link.name.parse().ok();
@@ -53,7 +54,7 @@ impl Label {
         }
     }
 
-    /// Whether this link can be the one that is described: one of the branch's VLAN, or of none.
+    /// Whether the link's VLAN is the one of this label: the branch's, or none if the ENI is no branch.
     #[must_use]
     pub fn describes(&self, link: &Link) -> bool {
         link.vlan == self.branch.map(|branch| branch.vlan)
