@@ -183,3 +183,29 @@ fn files_fit_a_sitting() {
         assert!(lines <= 300, "{} has {lines} lines", source.file.display());
     }
 }
+
+/// What docs/design.md says of the source: the tree has all of it, and every file and folder is there.
+#[test]
+fn the_design_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let design = fs::read_to_string(root.join("docs/design.md")).expect("docs/design.md");
+    let tree = design.split("\nsrc/\n").nth(1).and_then(|rest| rest.split("```").next());
+    let names = tree.expect("a tree").lines().filter_map(|line| line.split_whitespace().next());
+    let drawn: BTreeSet<String> = names.map(|name| name.trim_end_matches('/').to_owned()).collect();
+    let entries =
+        fs::read_dir(root.join("src")).expect("src").map(|entry| entry.expect("an entry"));
+    let there = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(drawn, there);
+
+    let quoted = design.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |word: &&str| {
+        (word.contains('/') || Path::new(word).extension().is_some_and(|is| is == "rs"))
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+    };
+    let paths: Vec<&str> = quoted.filter(is_path).filter(|path| !path.starts_with('/')).collect();
+    assert!(paths.len() > 20, "paths are not found: {paths:?}");
+    for path in paths {
+        let is_there = ["", "src"].iter().any(|folder| root.join(folder).join(path).exists());
+        assert!(is_there, "docs/design.md: no {path}");
+    }
+}

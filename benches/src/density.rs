@@ -5,7 +5,7 @@ use crate::{
     pairs::REST,
     report::Report,
     timed::Series,
-    world::{ENI, Instance, Pause},
+    world::{self, ENI_MAC, Instance, Pause},
 };
 
 const SAMPLES: [usize; 12] = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000];
@@ -16,16 +16,16 @@ fn fill(programs: &Programs, instance: &Instance, tasks: &mut Vec<Pause>, count:
     while tasks.len() < count {
         let number = tasks.len();
         let mac = format!("02:5a:a1:1c:{:02x}:{:02x}", number >> 8, number & 0xff);
-        instance.attach(&format!("eni{number}"), &mac);
-        let pause = Pause::new(format!("dense-{number}"));
+        world::attach(instance, &format!("eni{number}"), &mac);
+        let pause = world::pause(format!("dense-{number}"));
         programs.start_hook(instance, &pause, &mac).done();
         tasks.push(pause);
     }
 }
 
 pub fn run(programs: &Programs, report: &mut Report) {
-    let instance = Instance::new(&programs.hook);
-    instance.attach("eth1", ENI);
+    let instance = world::instance(&programs.hook);
+    world::attach(&instance, "eth1", ENI_MAC);
     let mut tasks = Vec::new();
     let (mut rows, mut curves) = (Vec::new(), [const { Vec::new() }; 4]);
     for sample in SAMPLES {
@@ -33,16 +33,16 @@ pub fn run(programs: &Programs, report: &mut Report) {
         let mut series: [Series; 4] = Default::default();
         for round in 0..ROUNDS {
             let [start, stop, floor, not_ours] = &mut series;
-            let pause = Pause::new(format!("sample-{sample}-{round}"));
+            let pause = world::pause(format!("sample-{sample}-{round}"));
             std::thread::sleep(REST);
-            start.0.push(programs.start_hook(&instance, &pause, ENI).done());
-            stop.0.push(programs.stop_hook(&instance, &pause, ENI));
+            start.0.push(programs.start_hook(&instance, &pause, ENI_MAC).done());
+            stop.0.push(programs.stop_hook(&instance, &pause, ENI_MAC));
             // The floor looks for no free address: one that the tasks leave free is told it.
-            let pause = Pause::new(format!("floor-{sample}-{round}"));
+            let pause = world::pause(format!("floor-{sample}-{round}"));
             std::thread::sleep(REST);
             let free = (1..1022).find(|number| is_free(&instance, *number)).expect("one is free");
             floor.0.push(programs.start_floor(&instance, &pause, "eth1", free).done());
-            programs.stop_hook(&instance, &pause, ENI);
+            programs.stop_hook(&instance, &pause, ENI_MAC);
             not_ours.0.push(programs.not_ours(&instance));
         }
         let medians = [0, 1, 2, 3].map(|which: usize| series[which].median());
@@ -68,5 +68,5 @@ pub fn run(programs: &Programs, report: &mut Report) {
 }
 
 fn is_free(instance: &Instance, number: u32) -> bool {
-    instance.netns.index(&format!("ecs{:08x}", 0xa9fe_ac01 + number)) == 0
+    world::index(&instance.netns, &format!("ecs{:08x}", 0xa9fe_ac01 + number)) == 0
 }

@@ -4,7 +4,7 @@ use crate::{
     Programs,
     report::Report,
     timed::{Series, Took},
-    world::{ENI, Instance, Netns, Pause},
+    world::{self, ENI_MAC, Netns},
 };
 use std::{
     io::{Read, Write},
@@ -33,22 +33,22 @@ fn first_byte(netns: &Netns, address: &str) -> Duration {
 }
 
 pub fn run(programs: &Programs, starts: usize, report: &mut Report) {
-    let instance = Instance::new(&programs.hook);
-    instance.attach("eth1", ENI);
+    let instance = world::instance(&programs.hook);
+    world::attach(&instance, "eth1", ENI_MAC);
     instance.router.ip("address add 10.0.0.1/24 dev far-eth1");
     serve(&instance.netns, "127.0.0.1:51679");
     serve(&instance.router, "10.0.0.1:80");
     let mut series = [Series::default(), Series::default()];
     for number in 0..starts {
-        let pause = Pause::new(format!("first-{number}"));
-        programs.start_hook(&instance, &pause, ENI).done();
+        let pause = world::pause(format!("first-{number}"));
+        programs.start_hook(&instance, &pause, ENI_MAC).done();
         // In a VPC the far end is always up. Here it is a veth's, and the kernel gets to it later.
-        while !instance.router.shows("link show far-eth1").contains("state UP") {}
+        while !instance.router.ip("link show far-eth1").contains("state UP") {}
         let netns = pause.netns();
         for (series, address) in series.iter_mut().zip(["169.254.170.2:80", "10.0.0.1:80"]) {
             series.0.push(Took { time: first_byte(&netns, address), memory: 0 });
         }
-        programs.stop_hook(&instance, &pause, ENI);
+        programs.stop_hook(&instance, &pause, ENI_MAC);
     }
     report.title(&format!("First byte right after the start, {starts} starts"));
     for (series, what) in series.iter().zip(["credentials", "VPC"]) {

@@ -5,7 +5,7 @@ use crate::{
     programs::{Plugins, state},
     report::Report,
     timed::{Series, complete, ratio},
-    world::{ENI, Instance, Pause},
+    world::{self, ENI_MAC, Instance, Pause},
 };
 use std::{fs, process::Command, time::Duration};
 
@@ -13,12 +13,15 @@ use std::{fs, process::Command, time::Duration};
 pub const REST: Duration = Duration::from_millis(250);
 
 fn fresh(programs: &Programs, round: usize) -> (Instance, Pause) {
-    let instance = Instance::new(&programs.hook);
-    instance.attach("eth1", ENI);
-    let pause = Pause::new(format!("task-{round}"));
+    let instance = world::instance(&programs.hook);
+    world::attach(&instance, "eth1", ENI_MAC);
+    let pause = world::pause(format!("task-{round}"));
     std::thread::sleep(REST);
     (instance, pause)
 }
+
+/// One of those that are compared, in namespaces that are new.
+type Program<'a> = &'a mut dyn FnMut(&Instance, &Pause);
 
 pub fn run_all(programs: &Programs, rounds: usize) -> [Series; 7] {
     let plugins = Plugins::new();
@@ -26,10 +29,10 @@ pub fn run_all(programs: &Programs, rounds: usize) -> [Series; 7] {
     for round in 0..rounds {
         let [hook, stop, floor, add, del, not_ours, nothing] = &mut series;
         // Who is first in one round is last in the next.
-        let mut programs_in_turn: [&mut dyn FnMut(&Instance, &Pause); 4] = [
+        let mut programs_in_turn: [Program; 4] = [
             &mut |instance, pause| {
-                hook.0.push(programs.start_hook(instance, pause, ENI).done());
-                stop.0.push(programs.stop_hook(instance, pause, ENI));
+                hook.0.push(programs.start_hook(instance, pause, ENI_MAC).done());
+                stop.0.push(programs.stop_hook(instance, pause, ENI_MAC));
             },
             &mut |instance, pause| {
                 floor.0.push(programs.start_floor(instance, pause, "eth1", 9).done());
@@ -40,7 +43,7 @@ pub fn run_all(programs: &Programs, rounds: usize) -> [Series; 7] {
             },
             &mut |instance, _| {
                 not_ours.0.push(programs.not_ours(instance));
-                nothing.0.push(complete(Command::new("/bin/true"), &instance.netns.0, ""));
+                nothing.0.push(complete(Command::new("/bin/true"), &instance.netns, ""));
             },
         ];
         if round % 2 == 1 {
@@ -60,7 +63,7 @@ fn calls(programs: &Programs, stage: &str) -> (usize, usize) {
     let trace = folder.path().join("trace");
     let (instance, pause) = fresh(programs, 0);
     if stage == "poststop" {
-        programs.start_hook(&instance, &pause, ENI).done();
+        programs.start_hook(&instance, &pause, ENI_MAC).done();
     }
     let command = match stage {
         "floor" => programs.floor(&instance, &pause, "eth1", 9),
@@ -69,7 +72,7 @@ fn calls(programs: &Programs, stage: &str) -> (usize, usize) {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o"]).arg(&trace);
     strace.arg(command.get_program()).args(command.get_args());
-    complete(strace, &instance.netns.0, &state(&pause, ENI));
+    complete(strace, &instance.netns, &state(&pause, ENI_MAC));
     let text = fs::read_to_string(trace).expect("a trace");
     let calls = text.lines().filter(|line| line.contains('(') && !line.contains("resumed>"));
     let requests = text.lines().filter(|line| line.contains(" sendto("));

@@ -3,7 +3,7 @@
 use crate::{
     Programs,
     timed::{Running, Took, complete, start},
-    world::{ENI, Instance, Pause},
+    world::{self, ENI_MAC, Instance, Pause},
 };
 use serde_json::{Value, json};
 use std::{net::Ipv4Addr, path::Path, process::Command, time::Duration};
@@ -35,11 +35,11 @@ impl Programs {
     }
 
     pub fn start_hook(&self, instance: &Instance, pause: &Pause, mac: &str) -> Running {
-        start(self.hook("prestart"), &instance.netns.0, &state(pause, mac))
+        start(self.hook("prestart"), &instance.netns, &state(pause, mac))
     }
 
     pub fn stop_hook(&self, instance: &Instance, pause: &Pause, mac: &str) -> Took {
-        complete(self.hook("poststop"), &instance.netns.0, &state(pause, mac))
+        complete(self.hook("poststop"), &instance.netns, &state(pause, mac))
     }
 
     /// A call for a container that is not a task's.
@@ -49,7 +49,7 @@ impl Programs {
             "bundle": "/nonexistent",
             "annotations": {"com.amazonaws.ecs.container-name": "web"},
         });
-        complete(self.hook("prestart"), &instance.netns.0, &state.to_string())
+        complete(self.hook("prestart"), &instance.netns, &state.to_string())
     }
 
     /// The floor, with the address that is so far into the subnet.
@@ -58,8 +58,8 @@ impl Programs {
         let mut command = Command::new(&self.floor);
         command
             .arg(pause.pid().to_string())
-            .arg(instance.netns.index(eni).to_string())
-            .arg(instance.netns.index("ecs-bridge").to_string())
+            .arg(world::index(&instance.netns, eni).to_string())
+            .arg(world::index(&instance.netns, "ecs-bridge").to_string())
             .arg(lease.to_string())
             .arg(&pause.id);
         command
@@ -72,11 +72,11 @@ impl Programs {
         eni: &str,
         number: u32,
     ) -> Running {
-        start(self.floor(instance, pause, eni, number), &instance.netns.0, "")
+        start(self.floor(instance, pause, eni, number), &instance.netns, "")
     }
 }
 
-/// The reference plugins doing the same job: `host-device` for the ENI, `bridge` with `host-local` for
+/// The reference plugins doing the same job: `host-device` for the ENI_MAC, `bridge` with `host-local` for
 /// the credentials. As ecs-eni, ecs-bridge and ecs-ipam, they run one after the other.
 pub struct Plugins {
     data: tempfile::TempDir,
@@ -90,7 +90,7 @@ impl Plugins {
 
     pub fn call(&self, verb: &str, instance: &Instance, pause: &Pause) -> Took {
         let eni = json!({
-            "cniVersion": "1.0.0", "name": "eni", "type": "host-device", "hwaddr": ENI,
+            "cniVersion": "1.0.0", "name": "eni", "type": "host-device", "hwaddr": ENI_MAC,
             "ipam": {
                 "type": "static",
                 "addresses": [{"address": "10.0.0.5/24", "gateway": "10.0.0.1"}],
@@ -114,7 +114,7 @@ impl Plugins {
                 .env("CNI_NETNS", format!("/proc/{}/ns/net", pause.pid()))
                 .env("CNI_IFNAME", interface)
                 .env("CNI_PATH", CNI);
-            complete(command, &instance.netns.0, &config.to_string())
+            complete(command, &instance.netns, &config.to_string())
         };
         let one = plugin("host-device", "eth0", &eni);
         let two = plugin("bridge", "ecs-eth0", &credentials);

@@ -1,10 +1,8 @@
 //! One process from spawn to exit, and what many of them come to.
 
-use nix::sched::{CloneFlags, setns};
+use crate::world::Netns;
 use std::{
-    fs::File,
     io::Write,
-    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -25,10 +23,8 @@ pub struct Running {
 }
 
 /// Starts a command in a namespace, with `stdin` on its standard input.
-pub fn start(mut command: Command, netns: &File, stdin: &str) -> Running {
-    let netns = netns.try_clone().expect("a descriptor");
-    // SAFETY: setns is one system call, which is all that happens between fork and exec.
-    unsafe { command.pre_exec(move || Ok(setns(&netns, CloneFlags::CLONE_NEWNET)?)) };
+pub fn start(mut command: Command, netns: &Netns, stdin: &str) -> Running {
+    netns.enter(&mut command);
     command.stdin(Stdio::piped()).stdout(Stdio::null());
     let name = format!("{command:?}");
     let begin = Instant::now();
@@ -55,7 +51,7 @@ impl Running {
 }
 
 /// Runs a command in a namespace to its end.
-pub fn complete(command: Command, netns: &File, stdin: &str) -> Took {
+pub fn complete(command: Command, netns: &Netns, stdin: &str) -> Took {
     start(command, netns, stdin).done()
 }
 

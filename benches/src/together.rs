@@ -4,7 +4,7 @@ use crate::{
     Programs,
     report::Report,
     timed::{Running, Series, Took},
-    world::{Instance, Pause},
+    world::{self, Instance, Pause},
 };
 use std::time::Instant;
 
@@ -20,11 +20,11 @@ fn at_once(
     count: usize,
     start: impl Fn(&Instance, &Pause, usize) -> Running,
 ) -> (Took, Series) {
-    let instance = Instance::new(&programs.hook);
+    let instance = world::instance(&programs.hook);
     let pauses: Vec<Pause> = (0..count)
         .map(|number| {
-            instance.attach(&format!("eni{number}"), &mac(number));
-            Pause::new(format!("together-{number}"))
+            world::attach(&instance, &format!("eni{number}"), &mac(number));
+            world::pause(format!("together-{number}"))
         })
         .collect();
     let begin = Instant::now();

@@ -1,3 +1,3 @@
-//! What engines read, and what stands between an engine and its runtime.
+//! What container engines are given: `oci-awsvpc-runtime`, which they call in place of an OCI runtime.
 
 pub mod runtime;

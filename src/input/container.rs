@@ -1,4 +1,4 @@
-//! What the runtime tells us: the container's state on stdin, and its bundle.
+//! What the runtime tells the hook: the container's state on stdin, and its bundle.
 
 use crate::error::{Doing, Result, refuse};
 use nix::fcntl::OFlag;
@@ -97,7 +97,7 @@ impl Container {
 pub struct Known {
     /// Those that could be found.
     pub annotations: Annotations,
-    /// Whether one that is not among them is not there: the bundle was still there to be asked.
+    /// Whether these are all. False: the bundle, which may have more, is gone.
     pub complete: bool,
 }
 

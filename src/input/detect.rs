@@ -1,4 +1,4 @@
-//! Whether a container is ours.
+//! Whether a container is the pause container of a task.
 
 use crate::input::{
     annotations,
@@ -12,8 +12,8 @@ pub fn is_ours(annotations: &Annotations, config: &Config) -> bool {
     annotations.get(&config.detect.annotation) == Some(&config.detect.value)
 }
 
-/// Whether a container that we cannot judge, because our configuration cannot be read, might need
-/// us. If it does not speak of an ENI at all, it must not suffer from our configuration.
+/// Whether a container might be a pause container, where the configuration, which decides that, cannot
+/// be read. A container with no annotation about an ENI is none, and must start all the same.
 #[must_use]
 pub fn could_be_ours(container: &Container) -> bool {
     let config = Config::default();

@@ -1,5 +1,5 @@
-//! What we are told: the container's state, annotations, configuration. The only place that believes
-//! text.
+//! What the hook is told: the container's state, annotations, configuration. All text from outside is
+//! parsed and checked here, except for labels ([`crate::task::label`]).
 
 pub mod annotations;
 pub mod config;

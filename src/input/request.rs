@@ -1,4 +1,4 @@
-//! Who asks for what.
+//! What one call asks for: the network of one task, in one namespace.
 
 use crate::{
     input::config::credentials::CredentialNetwork,

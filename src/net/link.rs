@@ -23,7 +23,7 @@ pub struct Link {
     pub mtu: u32,
     /// The least and the largest MTU of its driver in bytes; 0 where there is no limit.
     pub mtu_range: (u32, u32),
-    /// Its alias (`ifalias`): where we keep our records.
+    /// Its alias (`ifalias`): where the hook writes its label.
     pub alias: Option<String>,
     /// What kind of virtual link it is (`veth`, `bridge`, …); `None` for hardware.
     pub kind: Option<String>,

@@ -1,4 +1,4 @@
-//! Policy routing rules, as far as it matters whose they are.
+//! Policy routing rules, and whether a rule is about one ENI only.
 
 use ipnetwork::IpNetwork;
 use std::{fmt, net::IpAddr};
@@ -10,7 +10,7 @@ pub struct Rule {
     pub from: Option<IpNetwork>,
     /// What its destination address must be in.
     pub to: Option<IpNetwork>,
-    /// The interfaces that it speaks of, by name.
+    /// The interfaces that it names.
     pub interfaces: Vec<String>,
     /// All of it, as the kernel wrote it: what it takes to add it again.
     pub message: Vec<u8>,

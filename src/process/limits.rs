@@ -1,4 +1,4 @@
-//! When to stop: the time is up, or somebody asks us to.
+//! The limits of a call: it stops when its time is up, or on SIGTERM.
 
 use crate::error::{Doing, Result, give_up};
 use nix::{

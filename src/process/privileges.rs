@@ -1,4 +1,4 @@
-//! What this process may do: no more than its work needs, so that a mistake in it is worth less.
+//! What this process may do: no more than its work needs, so that a fault in it does less harm.
 
 use crate::error::{Doing, Result};
 use caps::{CapSet, Capability, CapsHashSet};

@@ -1,6 +1,6 @@
-//! Branch ENIs: what gives an instance more tasks than it has ENIs (ENI trunking). A branch is a VLAN
-//! of a trunk, with a MAC address of its own, so it is not plugged in and does not come home: it is
-//! created in the task and deleted with it.
+//! Branch ENIs (ENI trunking), by which an instance can have more tasks than ENIs. A branch is a VLAN
+//! of a trunk, with a MAC address of its own. It is not attached to the instance and is not moved back
+//! there: it is created in the task and deleted with it.
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-eni.html>
 
 use crate::net::{mac::Mac, vlan::VlanId};

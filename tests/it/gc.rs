@@ -1,6 +1,6 @@
 //! `gc`: what tasks left that ended without poststop.
 
-use crate::fixtures::{Instance, Pause, eventually, hook};
+use crate::fixtures::{Instance, Pause, eventually, hook, started};
 use serde_json::json;
 
 /// A task whose ENI the kernel has sent home, under another name, when its namespace died.
@@ -15,7 +15,7 @@ fn strayed() -> (Instance, Pause) {
 }
 
 #[test]
-fn a_stray_eni_is_restored_and_its_neighbour_forgotten() {
+fn a_stray_eni_is_restored_and_its_neighbour_entry_deleted() {
     let (instance, pause) = strayed();
     let report = hook("gc").on(&instance).report();
     let lines: Vec<&str> = report.lines().collect();
@@ -54,8 +54,7 @@ fn an_eni_whose_own_name_is_its_alternative_one_gets_it() {
 
 #[test]
 fn a_running_task_and_strangers_are_left_alone() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     instance.attach("eth7", "02:00:00:00:00:07", "far7");
     instance.netns.ip("link set eth7 alias 'awsvpc of somebody else'");
     instance.netns.ip("neigh add 10.0.9.77 lladdr 02:00:00:00:00:78 dev eth0 nud permanent");

@@ -1,6 +1,6 @@
 //! SIGTERM, and what the host does not have enough of.
 
-use crate::fixtures::{Instance, Pause, eventually};
+use crate::fixtures::{Instance, Pause, eventually, started};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use std::{
     fmt::Write,
@@ -11,8 +11,7 @@ use std::{
 #[test]
 fn sigterm_ends_a_wait_and_undoes_everything_even_where_signals_are_blocked() {
     for blocked in [false, true] {
-        let (instance, pause) = (Instance::new(), Pause::new());
-        pause.call("prestart").on(&instance).silently();
+        let (instance, pause) = started();
         pause.call("poststop").on(&instance).well();
         // It will wait for a carrier that does not come, with all steps but the last one done.
         instance.router.ip("link set eni down");

@@ -1,6 +1,6 @@
 //! ENIs that come late, and hooks that run at once.
 
-use crate::fixtures::{ENI_MAC, Instance, Pause};
+use crate::fixtures::{ENI_MAC, Instance, Pause, many_tasks};
 use std::{
     collections::HashSet,
     time::{Duration, Instant},
@@ -46,14 +46,7 @@ fn an_eni_that_never_comes_is_told_with_those_that_are_there() {
 #[test]
 fn sixty_tasks_at_once_starts_and_stops_mixed() {
     const TASKS: usize = 60;
-    let instance = Instance::new();
-    let tasks: Vec<(Pause, String)> = (0..TASKS)
-        .map(|n| {
-            let mac = format!("02:00:00:00:01:{n:02x}");
-            instance.attach(&format!("eni{n}"), &mac, &format!("far{n}"));
-            (Pause::new(), mac)
-        })
-        .collect();
+    let (instance, tasks) = many_tasks(TASKS);
     let at_once = |stages: &dyn Fn(usize) -> &'static str| {
         std::thread::scope(|scope| {
             for (n, (pause, mac)) in tasks.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What the hook must not do: it says why in one line, and nothing has changed.
 
-use crate::fixtures::{Call, ENI_MAC, Instance, Pause, hook};
+use crate::fixtures::{Call, ENI_MAC, Instance, Pause, hook, started};
 use serde_json::{Value, json};
 
 /// Asserts that the call fails with a line that has all of `named` in it and changes nothing.
@@ -145,8 +145,7 @@ fn a_namespace_that_belongs_to_another_task() {
 
 #[test]
 fn a_second_call_that_wants_something_else() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     refused(&instance, &pause, &pause.call("prestart").eni("mtu", "1500"), &["eth0 with mtu 9001"]);
     refused(&instance, &pause, &pause.call("prestart").eni("interface-name", "eth7"), &["as eth0"]);
     instance.attach("eth2", "02:00:00:00:00:02", "second");

@@ -1,6 +1,6 @@
 //! A step that fails undoes those before it.
 
-use crate::fixtures::{ENI_MAC, Instance, Pause, annotations};
+use crate::fixtures::{ENI_MAC, Instance, Pause, annotations, started};
 use oci_awsvpc_hook::testing::{
     Annotations, Config, Label, Limits, Netns, Request, Ruleset, Side, Sides, Space, Step, Task,
     Timings, plan, process, snapshot, task_of, transact,
@@ -9,8 +9,7 @@ use std::time::Duration;
 
 /// The instance with the bridge in place, which is the instance's and stays.
 fn instance() -> Instance {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     pause.call("poststop").on(&instance).well();
     crate::fixtures::eventually("a bridge without ports that says so", || {
         instance.netns.link("ecs-bridge").is_some_and(|bridge| bridge["operstate"] == "DOWN")

@@ -1,13 +1,7 @@
 //! What the instance finds again after `poststop`, whatever happened in between.
 
-use crate::fixtures::{ENI_MAC, Instance, Pause, eventually};
+use crate::fixtures::{ENI_MAC, Instance, Pause, eventually, started};
 use serde_json::{Value, json};
-
-fn started() -> (Instance, Pause) {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
-    (instance, pause)
-}
 
 #[test]
 fn the_eni_comes_home_as_it_was_and_a_second_call_is_fine() {

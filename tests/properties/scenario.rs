@@ -173,17 +173,7 @@ fn world(
     let uplink = link(2, "the:uplink", Mac::from_bytes(&[0xfe; 6]), 9001);
     world.instance.add(Device::new(Link { up: true, running: true, ..uplink }));
     add_eni(&mut world, attached(task), eni);
-    // Where there are other tasks, there is a bridge.
-    let others = (!around.others.is_empty()).then_some((None, true));
-    let controller = around.bridge.or(others).map(|(mac, up)| {
-        let name = credentials.bridge.as_str();
-        let mac = mac.unwrap_or(credentials.bridge_mac());
-        let mut bridge = link(world.new_index(), name, Some(mac), 1500);
-        switch(&mut bridge, up);
-        let index = bridge.index;
-        world.instance.add(Device::new(Link { kind: Some("bridge".to_owned()), ..bridge }));
-        index
-    });
+    let controller = add_bridge(&mut world, credentials, &around);
     let (subnet, gateway) = (credentials.subnet, credentials.gateway);
     for (lease, label) in Lease::candidates(subnet, gateway, &short_id(id)).zip(around.others) {
         let branch = |label: &Label| label.branch.is_some() && label.branch == task.branch;
@@ -206,6 +196,25 @@ fn world(
         world.task.routes.insert(destination, Route::Blackhole { destination });
     }
     world
+}
+
+/// The bridge, if there is one; gives its index.
+fn add_bridge(
+    world: &mut World,
+    credentials: &CredentialNetwork,
+    around: &Surroundings,
+) -> Option<u32> {
+    // Where there are other tasks, there is a bridge.
+    let others = (!around.others.is_empty()).then_some((None, true));
+    around.bridge.or(others).map(|(mac, up)| {
+        let name = credentials.bridge.as_str();
+        let mac = mac.unwrap_or(credentials.bridge_mac());
+        let mut bridge = link(world.new_index(), name, Some(mac), 1500);
+        switch(&mut bridge, up);
+        let index = bridge.index;
+        world.instance.add(Device::new(Link { kind: Some("bridge".to_owned()), ..bridge }));
+        index
+    })
 }
 
 fn add_eni(world: &mut World, mac: Mac, eni: &Eni) {

@@ -175,8 +175,6 @@ impl World {
             }
             Step::BlockPackets { .. } => self.blocks[0] = None,
             Step::BlockFrames { .. } => self.blocks[1] = None,
-            // It is the last.
-            Step::Unblock => {}
             Step::AddNeighbour { side, link, address, .. } => {
                 let device = self.side(*side).get(link.as_str());
                 device.expect("its link is there").neighbours.remove(address);
@@ -185,7 +183,7 @@ impl World {
                 let device = self.task.get(link.as_str());
                 switch(&mut device.expect("its link is there").link, false);
             }
-            // Never undone, or gone with its link.
+            // Never undone, gone with its link, or the last step.
             Step::InstallNftables { .. }
             | Step::CreateBridge { .. }
             | Step::SetMac { .. }
@@ -196,7 +194,8 @@ impl World {
             | Step::DeleteLeftover { .. }
             | Step::SetLabel { .. }
             | Step::SetOption { .. }
-            | Step::AwaitRunning { .. } => {}
+            | Step::AwaitRunning { .. }
+            | Step::Unblock => {}
         }
     }
 

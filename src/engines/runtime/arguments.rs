@@ -1,7 +1,7 @@
 //! The command line of an OCI runtime, as far as it must be understood to find the bundle.
 //!
 //! runc parses it with Go's `flag` package, crun with GNU's `argp`; both are understood, without
-//! knowing all of their flags. What is misjudged does no harm: a bundle that is not a pause
+//! knowing all of their flags. To find the wrong bundle does no harm: one that is not a pause
 //! container's is not touched.
 
 use std::{

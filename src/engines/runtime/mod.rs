@@ -5,7 +5,7 @@
 //! `execve`, with the same arguments, environment, descriptors and signals.
 //!
 //! [`arguments`] finds the bundle on the command line, [`bundle`] changes its configuration, and
-//! [`real`] finds the real runtime. A bundle that cannot be read is the real runtime's to complain of.
+//! [`real`] finds the real runtime. If a bundle cannot be read, the real runtime reports it.
 
 pub mod arguments;
 pub mod bundle;

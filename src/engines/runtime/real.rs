@@ -1,4 +1,4 @@
-//! Which runtime is the real one.
+//! Finds the real OCI runtime, which `oci-awsvpc-runtime` becomes.
 
 use crate::{
     error::{Result, refuse},
@@ -45,8 +45,8 @@ pub fn find(runtime: &Runtime) -> Result<PathBuf> {
     }
 }
 
-/// What a configuration that has some other flaw says of the runtime, if that much can be read:
-/// containers must not suffer from it that have nothing to do with us.
+/// What a faulty configuration says of the runtime, if that much can be read: with it, containers that
+/// are no pause containers start all the same.
 #[must_use]
 pub fn salvaged() -> Runtime {
     fs::read_to_string(DEFAULT_PATH).map(|text| salvage(&text)).unwrap_or_default()

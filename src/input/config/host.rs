@@ -1,4 +1,4 @@
-//! `[host]`: what the instance does for its tasks, and against them.
+//! `[host]`: which nftables rules the instance has for its tasks.
 
 use crate::{
     error::{Result, refuse},

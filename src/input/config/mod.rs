@@ -37,7 +37,7 @@ pub struct Config {
     pub eni: Eni,
     /// The path to the credentials.
     pub credentials: CredentialNetwork,
-    /// What the instance does for its tasks, and against them.
+    /// Which nftables rules the instance has for its tasks.
     pub host: Host,
     /// Where the log goes.
     pub log: LogConfig,

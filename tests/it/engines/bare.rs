@@ -37,17 +37,8 @@ impl Bare {
 
     /// A bundle that runs a command, with what `adjust` makes of its configuration.
     fn bundle(&self, id: &str, command: &str, adjust: impl Fn(&mut Value)) {
-        let bundle = format!("/run/{id}");
-        self.machine.run(&format!("mkdir -p {bundle} && cd {bundle} && rm -f * && runc spec"));
-        let path = format!("{bundle}/config.json");
-        let mut spec: Value = self.machine.read(&path).parse().expect("JSON");
-        spec["process"]["terminal"] = json!(false);
-        spec["process"]["args"] = json!(["/bin/sh", "-c", format!("exec {command}")]);
-        // This machine may not let us raise limits.
-        spec["process"]["rlimits"] = json!([]);
-        spec["root"]["path"] = json!("/run/rootfs");
-        adjust(&mut spec);
-        self.machine.write(&path, &spec.to_string());
+        let command = format!("exec {command}");
+        self.machine.bundle(&format!("/run/{id}"), &["/bin/sh", "-c", &command], adjust);
     }
 
     fn run(&self, id: &str) -> Result<(), String> {

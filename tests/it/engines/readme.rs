@@ -3,7 +3,7 @@
 
 use super::{containerd, docker};
 use crate::fixtures::{ENI_MAC, Machine, annotations, eventually};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::Path;
 
 const README: &str = include_str!("../../../README.md");
@@ -48,14 +48,9 @@ fn the_commands_for_podman() {
 #[ignore = "needs real root: drives runc"]
 fn the_commands_for_runc() {
     let machine = Machine::new();
-    machine.run("mkdir /run/pause && cd /run/pause && runc spec");
-    let mut spec: Value = machine.read("/run/pause/config.json").parse().expect("JSON");
-    spec["process"]["terminal"] = json!(false);
-    spec["process"]["args"] = json!(["/bin/sleep", "1000"]);
-    spec["process"]["rlimits"] = json!([]);
-    spec["root"]["path"] = json!("/run/rootfs");
-    spec["annotations"] = annotations();
-    machine.write("/run/pause/config.json", &spec.to_string());
+    machine.bundle("/run/pause", &["/bin/sleep", "1000"], |spec| {
+        spec["annotations"] = annotations();
+    });
     run(&machine, &[blocks(ENGINES, "## runc and crun", "sh")[0]]);
     // And the hooks that it would have been given by hand.
     let given: Value = machine.read("/run/pause/config.json").parse().expect("JSON");

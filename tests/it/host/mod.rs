@@ -1,6 +1,6 @@
 //! The instance's side: its nftables rules, and what else has rules there. Read with `nft`.
 
-mod neighbours;
+mod firewalls;
 mod program;
 mod rules;
 mod switches;

@@ -1,7 +1,7 @@
 //! Rules come, stay, come back and go.
 
 use super::{FOREIGN, chains, ruleset};
-use crate::fixtures::{Instance, Pause, Server, hook};
+use crate::fixtures::{Instance, Pause, Server, hook, many_tasks, started};
 
 const ALL: [&str; 6] = [
     "inet guard",
@@ -42,8 +42,7 @@ fn a_second_host_setup_changes_nothing() {
 
 #[test]
 fn the_first_task_installs_the_rules_and_they_outlive_it() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let installed = ruleset(&instance);
     assert_eq!(chains(&instance.netns), ALL);
     pause.call("poststop").on(&instance).well();
@@ -70,8 +69,7 @@ fn rules_that_somebody_flushed_are_put_back_by_the_next_task_and_by_gc() {
          | sed -n 's/.*oifname.*handle //p')",
     ];
     for heals in ["prestart", "gc"] {
-        let (instance, pause) = (Instance::new(), Pause::new());
-        pause.call("prestart").on(&instance).silently();
+        let (instance, pause) = started();
         let agent = Server::agent(&instance.netns, "credentials");
         let whole = ruleset(&instance);
         for damage in damages {
@@ -100,8 +98,7 @@ fn gc_installs_no_rules_where_there_is_no_bridge() {
 
 #[test]
 fn host_teardown_is_refused_while_a_task_is_there() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let before = (instance.netns.snapshot(), ruleset(&instance));
     let line = hook("host-teardown").on(&instance).badly();
     assert!(line.contains("ecs-bridge has 1 ports: stop their tasks first"), "{line}");
@@ -115,14 +112,7 @@ fn host_teardown_is_refused_while_a_task_is_there() {
 #[test]
 fn twenty_first_tasks_at_once_leave_one_ruleset() {
     const TASKS: usize = 20;
-    let instance = Instance::new();
-    let tasks: Vec<(Pause, String)> = (0..TASKS)
-        .map(|n| {
-            let mac = format!("02:00:00:00:01:{n:02x}");
-            instance.attach(&format!("eni{n}"), &mac, &format!("far{n}"));
-            (Pause::new(), mac)
-        })
-        .collect();
+    let (instance, tasks) = many_tasks(TASKS);
     std::thread::scope(|scope| {
         for (pause, mac) in &tasks {
             let instance = &instance;

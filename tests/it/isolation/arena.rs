@@ -52,7 +52,7 @@ pub struct Arena {
     pub instance: Instance,
     /// The attacker.
     pub a: Task,
-    /// The neighbour.
+    /// The task that is attacked.
     pub b: Task,
     /// The bridge itself, as the instance sees it.
     pub bridge: Wire,

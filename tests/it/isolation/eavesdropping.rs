@@ -1,9 +1,9 @@
-//! Into the way of what is the neighbour's.
+//! Frames of another task: to see them, or to keep them from it.
 
 use super::{
-    Attack, SOON,
+    SOON,
     arena::{Arena, BRIDGE, Defence, GATEWAY},
-    nothing, try_all,
+    stopped_by_flags, try_all,
 };
 use crate::fixtures::{EVERYBODY, Frame, NOBODY, eventually, mac_text};
 use std::{
@@ -86,19 +86,15 @@ fn flood_the_database(arena: &Arena) -> bool {
     entries.lines().filter(|line| line.starts_with("02:00:00:00:")).count() > 1000
 }
 
-const fn attack(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it: true, stage: nothing, strike }
-}
-
 #[test]
-fn a_task_receives_no_frame_of_its_neighbour_and_its_neighbour_loses_none() {
+fn a_task_receives_no_frame_of_another_task_which_loses_none() {
     try_all(
         &[
-            attack("FDB poisoning by IP packets as B", poison_by_udp),
-            attack("FDB poisoning by ARP as B", poison_by_arp),
-            attack("FDB poisoning by other kinds of frames as B", poison_by_others),
-            attack("B's address and MAC address on A's interface", steal_the_address),
-            attack("a flood of MAC addresses", flood_the_database),
+            stopped_by_flags("FDB poisoning by IP packets as B", poison_by_udp),
+            stopped_by_flags("FDB poisoning by ARP as B", poison_by_arp),
+            stopped_by_flags("FDB poisoning by other kinds of frames as B", poison_by_others),
+            stopped_by_flags("B's address and MAC address on A's interface", steal_the_address),
+            stopped_by_flags("a flood of MAC addresses", flood_the_database),
         ],
         "",
     );

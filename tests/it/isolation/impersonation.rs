@@ -1,9 +1,8 @@
 //! As somebody else, towards the instance.
 
 use super::{
-    Attack,
     arena::{Arena, BRIDGE, ENDPOINT, GATEWAY, INSTANCE, ROUTER, UDP_PORT},
-    nothing, try_all,
+    not_stopped_by_flags, stopped_by_flags, try_all,
 };
 use crate::fixtures::{EVERYBODY, Frame, NOBODY, link_local};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -116,21 +115,17 @@ fn ra(arena: &Arena) -> bool {
     })
 }
 
-const fn attack(name: &'static str, flags_stop_it: bool, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it, stage: nothing, strike }
-}
-
 #[test]
 fn a_task_speaks_for_nobody_but_itself() {
     try_all(
         &[
-            attack("UDP as B", true, as_b),
-            attack("UDP with B's MAC address", true, with_the_mac_of_b),
-            attack("SYN with B's IP address", false, with_the_address_of_b),
-            attack("UDP with a second MAC address", true, with_a_second_mac),
-            attack("UDP with a second IP address", false, with_a_second_address),
-            attack("UDP as the bridge", false, as_the_bridge),
-            attack("an answer as the VPC's name server", false, as_a_name_server),
+            stopped_by_flags("UDP as B", as_b),
+            stopped_by_flags("UDP with B's MAC address", with_the_mac_of_b),
+            not_stopped_by_flags("SYN with B's IP address", with_the_address_of_b),
+            stopped_by_flags("UDP with a second MAC address", with_a_second_mac),
+            not_stopped_by_flags("UDP with a second IP address", with_a_second_address),
+            not_stopped_by_flags("UDP as the bridge", as_the_bridge),
+            not_stopped_by_flags("an answer as the VPC's name server", as_a_name_server),
         ],
         "",
     );
@@ -140,13 +135,13 @@ fn a_task_speaks_for_nobody_but_itself() {
 fn the_instance_believes_no_task_about_others() {
     try_all(
         &[
-            attack("ARP to the instance: A is B", false, arp_as_b),
-            attack("ARP to the instance: A is the gateway", false, arp_as_gateway),
-            attack("ARP to the instance: A is the next task", false, arp_as_the_next_task),
-            attack("the same to the port itself", true, arp_past_the_bridge),
-            attack("ARP scan of the instance's addresses", false, arp_scan),
-            attack("ND to the instance: A is the next task", false, ns_as_the_next_task),
-            attack("RA to the instance: A is the router", false, ra),
+            not_stopped_by_flags("ARP to the instance: A is B", arp_as_b),
+            not_stopped_by_flags("ARP to the instance: A is the gateway", arp_as_gateway),
+            not_stopped_by_flags("ARP to the instance: A is the next task", arp_as_the_next_task),
+            stopped_by_flags("the same to the port itself", arp_past_the_bridge),
+            not_stopped_by_flags("ARP scan of the instance's addresses", arp_scan),
+            not_stopped_by_flags("ND to the instance: A is the next task", ns_as_the_next_task),
+            not_stopped_by_flags("RA to the instance: A is the router", ra),
         ],
         "",
     );

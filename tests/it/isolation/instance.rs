@@ -1,9 +1,9 @@
 //! At the instance itself.
 
 use super::{
-    Attack, SOON,
+    SOON,
     arena::{Arena, BRIDGE, Defence, GATEWAY, INSTANCE, ROUTER, UDP_PORT},
-    nothing, try_all,
+    not_stopped_by_flags, try_all,
 };
 use crate::fixtures::{Frame, link_local};
 use std::{
@@ -137,25 +137,24 @@ fn multicast_v6(arena: &Arena) -> bool {
     ear.hears("to all nodes")
 }
 
-const fn attack(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it: false, stage: nothing, strike }
-}
-
 #[test]
 fn a_task_reaches_nothing_of_the_instance() {
     try_all(
         &[
-            attack("UDP to the bridge's address", udp),
-            attack("UDP to the address of eth0", udp_to_another_address),
-            Attack { stage: route_localnet, ..attack("UDP to 127.0.0.1", udp_to_loopback) },
-            Attack { stage: accept_local, ..attack("UDP from 127.0.0.1", udp_as_loopback) },
-            attack("broadcast to the instance", broadcast),
-            attack("ping", ping),
-            attack("TCP to ssh", ssh),
-            attack("TCP to ssh at the address of eth0", ssh_of_another_address),
-            attack("the agent's introspection port, 51678", introspection),
-            attack("a forged ICMP error about the instance's own traffic", icmp_error),
-            attack("UDP past the bridge, to its own groups", past_the_bridge),
+            not_stopped_by_flags("UDP to the bridge's address", udp),
+            not_stopped_by_flags("UDP to the address of eth0", udp_to_another_address),
+            not_stopped_by_flags("UDP to 127.0.0.1", udp_to_loopback).staged(route_localnet),
+            not_stopped_by_flags("UDP from 127.0.0.1", udp_as_loopback).staged(accept_local),
+            not_stopped_by_flags("broadcast to the instance", broadcast),
+            not_stopped_by_flags("ping", ping),
+            not_stopped_by_flags("TCP to ssh", ssh),
+            not_stopped_by_flags("TCP to ssh at the address of eth0", ssh_of_another_address),
+            not_stopped_by_flags("the agent's introspection port, 51678", introspection),
+            not_stopped_by_flags(
+                "a forged ICMP error about the instance's own traffic",
+                icmp_error,
+            ),
+            not_stopped_by_flags("UDP past the bridge, to its own groups", past_the_bridge),
         ],
         "",
     );
@@ -165,9 +164,9 @@ fn a_task_reaches_nothing_of_the_instance() {
 fn nor_by_ipv6_link_local() {
     try_all(
         &[
-            attack("IPv6 link-local UDP", link_local_udp),
-            attack("IPv6 link-local TCP to 51678", link_local_tcp),
-            attack("IPv6 multicast", multicast_v6),
+            not_stopped_by_flags("IPv6 link-local UDP", link_local_udp),
+            not_stopped_by_flags("IPv6 link-local TCP to 51678", link_local_tcp),
+            not_stopped_by_flags("IPv6 multicast", multicast_v6),
         ],
         "",
     );

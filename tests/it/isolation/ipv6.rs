@@ -1,9 +1,8 @@
 //! The same over IPv6, where the bridge has a subnet of it.
 
 use super::{
-    Attack,
     arena::{Arena, BRIDGE, UDP_PORT},
-    nothing, try_all,
+    not_stopped_by_flags, stopped_by_flags, try_all,
 };
 use crate::fixtures::{Frame, Netns};
 use std::net::Ipv6Addr;
@@ -74,20 +73,16 @@ fn to_the_vpc(arena: &Arena) -> bool {
     ear.hears("IPv6 to the VPC")
 }
 
-const fn attack(name: &'static str, flags_stop_it: bool, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it, stage: nothing, strike }
-}
-
 #[test]
 fn a_subnet_of_ipv6_opens_nothing() {
-    let routed = |name, strike| Attack { stage: forwarding, ..attack(name, false, strike) };
+    let routed = |name, strike| not_stopped_by_flags(name, strike).staged(forwarding);
     try_all(
         &[
-            attack("IPv6 to B", true, to_b),
-            attack("IPv6 to the instance", false, to_the_instance),
-            attack("IPv6 as B", false, as_b),
-            attack("IPv6 with B's MAC address", true, with_a_second_mac),
-            attack("ND to the instance: A is B", false, nd_as_b),
+            stopped_by_flags("IPv6 to B", to_b),
+            not_stopped_by_flags("IPv6 to the instance", to_the_instance),
+            not_stopped_by_flags("IPv6 as B", as_b),
+            stopped_by_flags("IPv6 with B's MAC address", with_a_second_mac),
+            not_stopped_by_flags("ND to the instance: A is B", nd_as_b),
             routed("IPv6 through the instance to B", hairpin),
             routed("IPv6 through the instance to the VPC", to_the_vpc),
         ],

@@ -1,9 +1,8 @@
 //! At the instance's metadata service, which gives out the instance's own credentials.
 
 use super::{
-    Attack,
     arena::{Arena, BRIDGE, GATEWAY},
-    try_all,
+    not_stopped_by_flags, try_all,
 };
 use crate::fixtures::{Frame, Server, link_local};
 
@@ -92,18 +91,17 @@ fn over_ipv6(arena: &Arena) -> bool {
     answered
 }
 
-const fn attack(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it: false, stage: served, strike }
-}
-
 #[test]
 fn no_way_over_the_bridge_leads_to_the_metadata_service() {
     try_all(
         &[
-            attack("metadata through the instance", through_the_instance),
-            attack("metadata through the instance, by raw frames", by_a_raw_frame),
-            attack("metadata through the instance over IPv6", over_ipv6),
-            Attack { stage: proxied, ..attack("metadata from a proxy", from_a_proxy) },
+            not_stopped_by_flags("metadata through the instance", through_the_instance)
+                .staged(served),
+            not_stopped_by_flags("metadata through the instance, by raw frames", by_a_raw_frame)
+                .staged(served),
+            not_stopped_by_flags("metadata through the instance over IPv6", over_ipv6)
+                .staged(served),
+            not_stopped_by_flags("metadata from a proxy", from_a_proxy).staged(proxied),
         ],
         "",
     );

@@ -1,4 +1,4 @@
-//! A hostile task against its neighbour, its neighbour's credentials, and the instance.
+//! A hostile task against another task, that task's credentials, and the instance.
 //!
 //! An attack is one entry of a table ([`Attack`]) in the file of its topic: what it is called, how the
 //! instance is made worth it, and how it is done. Each is tried on the relaxed bridge first, where it
@@ -11,7 +11,7 @@ mod instance;
 mod ipv6;
 mod limits;
 mod metadata;
-mod neighbour;
+mod other_task;
 mod routing;
 mod scan;
 mod vlan;
@@ -36,8 +36,27 @@ const SOON: Duration = Duration::from_millis(200);
 /// How long one that shall succeed is waited for, on a busy machine.
 const LATE: Duration = Duration::from_secs(10);
 
-/// Nothing to prepare.
-pub fn nothing(_: &Arena) {}
+impl Attack {
+    /// One that needs nothing prepared.
+    const fn new(name: &'static str, flags_stop_it: bool, strike: fn(&Arena) -> bool) -> Self {
+        Self { name, flags_stop_it, stage: |_| {}, strike }
+    }
+
+    /// The same, on an instance that is made worth it like this.
+    const fn staged(self, stage: fn(&Arena)) -> Self {
+        Self { stage, ..self }
+    }
+}
+
+/// An attack that the flags of the bridge's ports stop by themselves.
+const fn stopped_by_flags(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
+    Attack::new(name, true, strike)
+}
+
+/// An attack that takes more than the flags of the bridge's ports to stop.
+const fn not_stopped_by_flags(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
+    Attack::new(name, false, strike)
+}
 
 /// Shows that each attack succeeds on the relaxed bridge and fails on the default one; that it also fails
 /// where the kernel has no locked ports; and what the flags of the ports do by themselves. More of

@@ -1,9 +1,8 @@
 //! Through the instance, where it is a router: as it is with Docker on it.
 
 use super::{
-    Attack,
     arena::{Arena, BRIDGE, GATEWAY, ROUTER, UDP_PORT},
-    try_all,
+    not_stopped_by_flags, try_all,
 };
 use crate::fixtures::{Frame, Server};
 
@@ -80,25 +79,18 @@ fn forwarding_source_routes(arena: &Arena) {
     arena.b.netns.run(accept);
 }
 
-const fn attack(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it: false, stage: forwarding, strike }
-}
-
 #[test]
 fn the_instance_is_no_router_for_tasks() {
     try_all(
         &[
-            attack("through the instance to the VPC", to_the_vpc),
-            attack("through the instance to B", hairpin),
-            Attack {
-                stage: forwarding_source_routes,
-                ..attack("through the instance to B by source route", source_routed)
-            },
-            Attack {
-                stage: published,
-                ..attack("to a port that Docker publishes", to_a_published_port)
-            },
-            attack("from the VPC through the instance to B", from_the_vpc),
+            not_stopped_by_flags("through the instance to the VPC", to_the_vpc).staged(forwarding),
+            not_stopped_by_flags("through the instance to B", hairpin).staged(forwarding),
+            not_stopped_by_flags("through the instance to B by source route", source_routed)
+                .staged(forwarding_source_routes),
+            not_stopped_by_flags("to a port that Docker publishes", to_a_published_port)
+                .staged(published),
+            not_stopped_by_flags("from the VPC through the instance to B", from_the_vpc)
+                .staged(forwarding),
         ],
         "",
     );

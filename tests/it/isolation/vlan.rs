@@ -1,9 +1,8 @@
 //! Behind VLAN tags, where rules may not look.
 
 use super::{
-    Attack,
     arena::{Arena, BRIDGE, GATEWAY, UDP_PORT},
-    nothing, try_all,
+    not_stopped_by_flags, stopped_by_flags, try_all,
 };
 use crate::fixtures::Frame;
 
@@ -58,21 +57,17 @@ fn priority_twice(arena: &Arena) -> bool {
     ear.hears("VLAN 0 twice")
 }
 
-const fn attack(name: &'static str, flags_stop_it: bool, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it, stage: nothing, strike }
-}
-
 #[test]
 fn no_tag_leads_past_the_rules() {
     try_all(
         &[
-            attack("VLAN-tagged UDP to B", true, tagged_to_b),
-            attack("double-tagged UDP to B", true, twice_tagged_to_b),
-            attack("VLAN-tagged UDP to the instance, as B", false, tagged),
-            attack("double-tagged UDP to the instance, as B", false, twice_tagged),
-            attack("the same with equal tags", false, twice_tagged_the_same),
-            attack("VLAN 0 to the instance, as B", false, priority),
-            attack("VLAN 0 twice to the instance", false, priority_twice),
+            stopped_by_flags("VLAN-tagged UDP to B", tagged_to_b),
+            stopped_by_flags("double-tagged UDP to B", twice_tagged_to_b),
+            not_stopped_by_flags("VLAN-tagged UDP to the instance, as B", tagged),
+            not_stopped_by_flags("double-tagged UDP to the instance, as B", twice_tagged),
+            not_stopped_by_flags("the same with equal tags", twice_tagged_the_same),
+            not_stopped_by_flags("VLAN 0 to the instance, as B", priority),
+            not_stopped_by_flags("VLAN 0 twice to the instance", priority_twice),
         ],
         "",
     );

@@ -32,7 +32,7 @@ type Members<'a> = BTreeMap<String, &'a RawValue>;
 type Annotations = HashMap<String, Option<String>>;
 
 /// Registers the hook in `config.json` at `path`, if that is a pause container's and does not have it
-/// already. What cannot be read is the real runtime's to complain of.
+/// already. If it cannot be read, the real runtime reports that.
 ///
 /// # Errors
 /// The file cannot be replaced, or whether this is a pause container cannot be told.
@@ -57,15 +57,15 @@ pub fn register(path: &Path, config: &Config) -> Result<()> {
     }
 }
 
-/// Whether `config.json` at `path` speaks of an ENI at all: of what we cannot judge, because our
-/// configuration cannot be read, that must not start.
+/// Whether `config.json` at `path` has an annotation about an ENI. Where our configuration cannot be
+/// read, a container that has one must not start without its network.
 #[must_use]
 pub fn is_meant(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file())
         && fs::read(path).is_ok_and(|bytes| speaks_of(&bytes, annotations::PREFIX))
 }
 
-/// The text with the hook registered; `None` where that is so already, or not to be.
+/// The text with the hook registered; `None` if it is registered already, or is not to be.
 fn registered(text: &str, config: &Config) -> Result<Option<String>> {
     let (text, annotations) = annotated(text, config)?;
     let Detect { annotation, value } = &config.detect;

@@ -136,21 +136,16 @@ impl<'a> Container<'a> {
 
 /// A bundle for the runtimes by themselves.
 fn bundle(machine: &Machine, hooks: &[(&str, Value)], adjust: impl Fn(&mut Value)) {
-    machine.run("mkdir -p /run/bundle && cd /run/bundle && rm -f * && runc spec");
-    let mut spec: Value = machine.read("/run/bundle/config.json").parse().expect("JSON");
-    spec["process"]["terminal"] = json!(false);
-    spec["process"]["args"] = json!(["/bin/sleep", "1000"]);
-    spec["process"]["rlimits"] = json!([]);
-    spec["root"]["path"] = json!("/run/rootfs");
-    spec["annotations"] = json!({"a": "1", "b": "2"});
-    spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
-    spec["hooks"] = json!({});
-    for (stage, hook) in hooks {
-        let list = &mut spec["hooks"][*stage];
-        *list = list.as_array().into_iter().flatten().chain([hook]).cloned().collect();
-    }
-    adjust(&mut spec);
-    machine.write("/run/bundle/config.json", &spec.to_string());
+    machine.bundle("/run/bundle", &["/bin/sleep", "1000"], |spec| {
+        spec["annotations"] = json!({"a": "1", "b": "2"});
+        spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
+        spec["hooks"] = json!({});
+        for (stage, hook) in hooks {
+            let list = &mut spec["hooks"][*stage];
+            *list = list.as_array().into_iter().flatten().chain([hook]).cloned().collect();
+        }
+        adjust(spec);
+    });
 }
 
 /// A registration for podman.

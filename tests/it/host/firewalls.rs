@@ -1,7 +1,7 @@
-//! Others who have rules on the instance: ecs-init, Docker, firewalld, and who hardens it.
+//! Beside the rules of other firewalls on the instance: of ecs-init, Docker and firewalld, and a hardened one.
 
 use super::{FOREIGN, ruleset};
-use crate::fixtures::{Instance, Pause, Server, hook};
+use crate::fixtures::{Instance, Pause, Server, hook, started};
 
 /// The rules of ecs-init.
 /// <https://github.com/aws/amazon-ecs-agent/blob/master/ecs-init/exec/iptables/iptables.go>
@@ -113,8 +113,7 @@ fn a_policy_of_drop_wants_a_rule_of_its_own() {
 
 #[test]
 fn a_firewall_that_flushes_everything_on_reload_is_healed() {
-    let (instance, pause) = (Instance::new(), Pause::new());
-    pause.call("prestart").on(&instance).silently();
+    let (instance, pause) = started();
     let ours = ruleset(&instance);
     instance.netns.run(&format!("nft flush ruleset; {FIREWALLD}"));
     let agent = Server::agent(&instance.netns, "credentials");

@@ -1,9 +1,8 @@
-//! Straight at the neighbour, over the bridge.
+//! Straight at another task, over the bridge.
 
 use super::{
-    Attack,
     arena::{Arena, GATEWAY, Task, UDP_PORT},
-    nothing, try_all,
+    stopped_by_flags, try_all,
 };
 use crate::fixtures::{EVERYBODY, Frame, NOBODY, Server, link_local, mac_text};
 use std::{
@@ -146,39 +145,35 @@ fn group_v6(arena: &Arena) -> bool {
     arena.b.wire.hears("to all IPv6 nodes", arena.patience)
 }
 
-const fn attack(name: &'static str, strike: fn(&Arena) -> bool) -> Attack {
-    Attack { name, flags_stop_it: true, stage: nothing, strike }
-}
-
 #[test]
-fn a_task_does_not_reach_its_neighbour() {
+fn a_task_does_not_reach_another_task() {
     try_all(
         &[
-            attack("TCP to B by forged route and neighbour", tcp),
-            attack("UDP to B by forged route and neighbour", udp),
-            attack("A and B together, against the rules", collusion),
-            attack("ping to B", ping),
-            attack("UDP to B as the gateway", as_the_gateway),
-            attack("packet to B as the agent", as_the_agent),
-            attack("unknown unicast, flooded to B", unknown_unicast),
-            attack("broadcast to B", broadcast),
-            attack("multicast to B", multicast),
-            attack("spanning tree to B", bpdu),
+            stopped_by_flags("TCP to B by forged route and neighbour entry", tcp),
+            stopped_by_flags("UDP to B by forged route and neighbour entry", udp),
+            stopped_by_flags("A and B together, against the rules", collusion),
+            stopped_by_flags("ping to B", ping),
+            stopped_by_flags("UDP to B as the gateway", as_the_gateway),
+            stopped_by_flags("packet to B as the agent", as_the_agent),
+            stopped_by_flags("unknown unicast, flooded to B", unknown_unicast),
+            stopped_by_flags("broadcast to B", broadcast),
+            stopped_by_flags("multicast to B", multicast),
+            stopped_by_flags("spanning tree to B", bpdu),
         ],
         "",
     );
 }
 
 #[test]
-fn a_task_does_not_pose_as_the_gateway_to_its_neighbour() {
+fn a_task_does_not_pose_as_the_gateway_to_another_task() {
     try_all(
         &[
-            attack("ARP to B: A is the gateway", arp_gateway),
-            attack("ARP to all: A is the gateway", arp_everybody),
-            attack("ND to B: A is the gateway", nd_gateway),
-            attack("RA to B: A is the router", ra),
-            attack("IPv6 link-local UDP to B", link_local_udp),
-            attack("IPv6 multicast to B", group_v6),
+            stopped_by_flags("ARP to B: A is the gateway", arp_gateway),
+            stopped_by_flags("ARP to all: A is the gateway", arp_everybody),
+            stopped_by_flags("ND to B: A is the gateway", nd_gateway),
+            stopped_by_flags("RA to B: A is the router", ra),
+            stopped_by_flags("IPv6 link-local UDP to B", link_local_udp),
+            stopped_by_flags("IPv6 multicast to B", group_v6),
         ],
         "",
     );
