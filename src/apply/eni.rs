@@ -38,7 +38,7 @@ pub fn move_in(
 /// Moves the ENI out of the task, if it is in there, and makes it what it was.
 pub fn bring_home(attempt: &Attempt<'_>, label: &Label, up: bool) -> Result<()> {
     let instance = &attempt.sides.instance;
-    if eni::take_out(attempt.task()?, &instance.netns, label)? {
+    if eni::take_out(attempt.sides.task()?, instance, label)? {
         let links = instance.netlink.links().doing(|| "listing the instance's links")?;
         if let Some(link) = find(&links, label) {
             restore(&instance.netlink, link, label, up)?;

@@ -2,7 +2,7 @@
 //! prestart share.
 
 use crate::{
-    eni::{restore::restore, search::each_namespace, stacked, take_out},
+    eni::{find_in, restore::restore, search::each_namespace, stacked, take_out},
     error::{Doing, KernelError, Result, give_up, refuse},
     input::config::{Config, credentials::CredentialNetwork},
     kernel::{
@@ -15,7 +15,7 @@ use crate::{
     nft::records,
     process::limits::Limits,
     snapshot::{
-        ownership::{find, is_eni, label_of_found, port_of},
+        ownership::{find, label_of_found, port_of},
         uplinks::uplinks,
     },
     task::{branch::Branch, label::Label, record::Record},
@@ -128,18 +128,19 @@ impl<'a> Instance<'a> {
             // When a namespace dies, the kernel sends physical interfaces home before it deletes virtual ones:
             // once the port is gone, an ENI that is not home was hidden, or is not coming.
             let has_port = port_of(&links, record).is_some();
-            let is_overdue = begin.elapsed() >= USUAL;
+            let waited = begin.elapsed();
+            let is_overdue = waited >= USUAL.min(self.patience);
             if !is_searched && (!has_port || is_overdue) {
                 is_searched = true;
                 if self.fetch(&holders::of_everything()?, label, false)? {
                     continue;
                 }
             }
-            if !has_port && hardware.is_none() {
+            if hardware.is_none() && is_searched && (!has_port || self.is_held(label)?) {
                 return Ok(None);
             }
             let until = begin + if is_overdue { self.patience } else { USUAL.min(self.patience) };
-            if !self.limits.wait_for_event(&monitor, until)? && begin.elapsed() >= self.patience {
+            if !self.limits.wait_for_event(&monitor, until)? && waited >= self.patience {
                 return give_up(format!(
                     "ENI {} did not come home: its namespace (inode {}) is gone or has no process and no \
                      mount, but something keeps the ENI; release {} tries again",
@@ -150,12 +151,21 @@ impl<'a> Instance<'a> {
         }
     }
 
+    /// Whether the task's namespace lives, and so has been looked into.
+    fn is_held(&self, label: &Label) -> Result<bool> {
+        let held = holders::of_threads_and_mounts()?;
+        let found = each_namespace(&self.space, &held, |space, _| {
+            Ok((space.id() == label.netns).then_some(()))
+        });
+        Ok(found?.is_some())
+    }
+
     /// Takes the ENI out of a namespace that somebody holds: out of the task's own, or out of whichever it is
     /// in. True: it was there.
     fn fetch(&self, held: &Held, label: &Label, own_only: bool) -> Result<bool> {
-        let found = each_namespace(&self.space, held, |space, links, holders| {
+        let found = each_namespace(&self.space, held, |space, holders| {
             let is_asked = !own_only || space.id() == label.netns;
-            if !is_asked || !links.iter().any(|link| is_eni(link, label)) {
+            if !is_asked || find_in(space, &self.space, label)?.is_none() {
                 return Ok(None);
             }
             if !holders.pids.is_empty() {
@@ -165,7 +175,7 @@ impl<'a> Instance<'a> {
                     holders.pids()
                 );
             }
-            take_out(&space.netlink, &self.space.netns, label).map(Some)
+            take_out(space, &self.space, label).map(Some)
         });
         Ok(found? == Some(true))
     }
@@ -173,8 +183,8 @@ impl<'a> Instance<'a> {
     /// The pids of those who hold the namespace that the ENI is in; empty where that is the instance's.
     pub fn holders_of(&self, label: &Label) -> Result<String> {
         let held = holders::of_everything()?;
-        let found = each_namespace(&self.space, &held, |_, links, holders| {
-            Ok(links.iter().any(|link| is_eni(link, label)).then(|| holders.pids()))
+        let found = each_namespace(&self.space, &held, |space, holders| {
+            Ok(find_in(space, &self.space, label)?.map(|_| holders.pids()))
         });
         Ok(found?.unwrap_or_default())
     }
@@ -183,11 +193,12 @@ impl<'a> Instance<'a> {
     /// known. `None`: it is in none that can be reached.
     pub fn fetch_hardware(&self, eni: Mac) -> Result<Option<String>> {
         let held = holders::of_everything()?;
-        let found = each_namespace(&self.space, &held, |space, links, holders| {
+        let found = each_namespace(&self.space, &held, |space, holders| {
+            let links = space.netlink.links()?;
             let is_it = |link: &&Link| link.is_hardware() && link.permanent_mac == Some(eni);
             let Some(link) = links.iter().find(is_it) else { return Ok(None) };
             let label = label_of_found(link, eni);
-            take_out(&space.netlink, &self.space.netns, &label)?;
+            take_out(space, &self.space, &label)?;
             Ok(Some((label, holders.pids())))
         })?;
         let Some((label, pids)) = found else { return Ok(None) };
@@ -219,9 +230,12 @@ impl<'a> Instance<'a> {
             return Ok(done);
         }
         let delete_in = |held: &Held| {
-            each_namespace(&self.space, held, |space, links, _| {
-                let number = space.netlink.number_of(&self.space.netns)?;
-                let found = links.iter().find(|link| number.is_some() && is_it(link, number));
+            each_namespace(&self.space, held, |space, _| {
+                let Some(number) = space.netlink.number_of(&self.space.netns)? else {
+                    return Ok(None);
+                };
+                let (links, number) = (space.netlink.links()?, Some(number));
+                let found = links.iter().find(|link| is_it(link, number));
                 found
                     .map(|link| gone(space.netlink.delete_link(link.index)).doing(doing))
                     .transpose()

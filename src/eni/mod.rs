@@ -7,10 +7,10 @@ mod search;
 mod stacked;
 
 use crate::{
-    error::{Doing, Error, Result},
-    kernel::{error::Answer, link::LinkChange, netns::Netns, socket::Netlink},
-    net::name::InterfaceName,
-    snapshot::ownership::find,
+    error::{Doing, Result},
+    kernel::{error::Answer, link::LinkChange, netns::Netns, sides::Space, socket::Netlink},
+    net::{device::Device, link::Link, name::InterfaceName},
+    snapshot::ownership::is_eni_away,
     task::label::Label,
 };
 use restore::{ANY_NAME, DOWN};
@@ -39,28 +39,39 @@ pub fn move_in(
 ///
 /// Its form is reset in there already: kernels before 5.15 cannot delete, on the instance, alternative names
 /// that were added in a namespace of somebody else's.
-pub fn take_out(task: &Netlink, instance: &Netns, label: &Label) -> Result<bool> {
-    let inside = || {
-        let links = task.links().doing(|| "listing the links of its namespace")?;
-        Ok::<_, Error>(find(&links, label).cloned())
-    };
+pub fn take_out(task: &Space, instance: &Space, label: &Label) -> Result<bool> {
+    let inside = || find_in(task, instance, label);
     let Some(link) = inside()? else {
         return Ok(false);
     };
     let doing = || format!("moving ENI {} ({}) out of the task", label.eni, link.name);
+    let netlink = &task.netlink;
     if link.up {
-        task.set_link(link.index, &DOWN).doing(doing)?;
+        netlink.set_link(link.index, &DOWN).doing(doing)?;
     }
-    normal_form::put_on(task, link.index, &link.form, &link.alternative_names).doing(doing)?;
+    normal_form::put_on(netlink, link.index, &link.form, &link.alternative_names).doing(doing)?;
     let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
-    match task.move_link(link.index, instance, &named(label.name.as_str())) {
+    match netlink.move_link(link.index, &instance.netns, &named(label.name.as_str())) {
         // The name is taken on the instance. Where the name inside is free there, it has moved.
         Err(error) if error.is_exists() => {
             if inside()?.is_some() {
-                task.move_link(link.index, instance, &named(ANY_NAME)).doing(doing)?;
+                netlink.move_link(link.index, &instance.netns, &named(ANY_NAME)).doing(doing)?;
             }
         }
         moved => moved.doing(doing)?,
     }
     Ok(true)
+}
+
+/// The ENI in another namespace than the instance's.
+pub fn find_in(space: &Space, instance: &Space, label: &Label) -> Result<Option<Link>> {
+    let links = space.netlink.links().doing(|| "listing the links of its namespace")?;
+    let peer_netns = match label.device.as_ref().and_then(Device::veth_peer) {
+        Some((_, netns)) => instance
+            .netlink
+            .number_elsewhere(netns, &space.netns)
+            .doing(|| "asking for the number of a namespace")?,
+        None => None,
+    };
+    Ok(links.into_iter().find(|link| is_eni_away(link, label, peer_netns)))
 }

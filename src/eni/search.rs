@@ -6,15 +6,14 @@ use crate::{
         holders::{Held, Holders},
         sides::Space,
     },
-    net::link::Link,
 };
 
-/// Calls `look` with each namespace but the instance's own: what it is, its links, and who holds it; until
-/// that gives something. A namespace that dies meanwhile, or that we may not enter, has nothing for us.
+/// Calls `look` with each namespace but the instance's own, and with those who hold it, until that gives
+/// something. A namespace that nobody holds any more, or that we may not enter, has nothing for us.
 pub fn each_namespace<T>(
     instance: &Space,
     held: &Held,
-    mut look: impl FnMut(&Space, &[Link], &Holders) -> Result<Option<T>>,
+    mut look: impl FnMut(&Space, &Holders) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
     for (inode, holders) in held {
         if *inode == instance.netns.inode() {
@@ -23,8 +22,7 @@ pub fn each_namespace<T>(
         let Some(space) = holders.open(*inode).and_then(|netns| Space::within(netns).ok()) else {
             continue;
         };
-        let Ok(links) = space.netlink.links() else { continue };
-        if let Some(found) = look(&space, &links, holders)? {
+        if let Some(found) = look(&space, holders)? {
             return Ok(Some(found));
         }
     }

@@ -33,7 +33,7 @@ pub fn remove(instance: &Space, eni: &Link, mac: Mac) -> Result<()> {
 /// True: something was deleted.
 fn remove_in(instance: &Space, held: &Held, eni: &Link, mac: Mac) -> Result<bool> {
     let mut any = false;
-    each_namespace(instance, held, |space, links, holders| {
+    each_namespace(instance, held, |space, holders| {
         // Only a namespace that knows a number of the instance's has links that lead there.
         let Some(number) = space.netlink.number_of(&instance.netns)? else {
             return Ok(None::<()>);
@@ -41,7 +41,7 @@ fn remove_in(instance: &Space, held: &Held, eni: &Link, mac: Mac) -> Result<bool
         let is_on = |link: &&Link| {
             !link.is_veth() && link.peer == Some(eni.index) && link.peer_netns == Some(number)
         };
-        for link in links.iter().filter(is_on) {
+        for link in space.netlink.links()?.iter().filter(is_on) {
             let kind = link.kind.as_deref().unwrap_or("link");
             let what =
                 format!("{} ({kind}) in the namespace of pids {}", link.name, holders.pids());

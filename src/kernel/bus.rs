@@ -22,7 +22,7 @@ fn path_of(device: &Device) -> PathBuf {
 /// `/sys/class/net` says, if that is about this very link.
 #[must_use]
 pub fn device_of(link: &Link) -> Option<Device> {
-    let veth = || link.is_veth().then_some(link.peer).flatten().map(Device::veth);
+    let veth = || Some(Device::veth(link.peer.filter(|_| link.is_veth())?, link.peer_netns?));
     link.device.clone().or_else(veth).or_else(|| link.is_hardware().then(|| of_class(link))?)
 }
 

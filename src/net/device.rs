@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 /// A device by its address on its bus, such as `pci:0000:00:06.0` or `virtio:virtio2`. A veth, which
-/// plays an ENI in tests, has none: it is known by the index of its peer, as `veth:17`.
+/// plays an ENI in tests, has none: it is known by its peer, as `veth:17.0`: by that one's index, and by the
+/// number that the instance knows its namespace by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
     /// The bus: a folder of `/sys/bus`.
@@ -31,10 +32,17 @@ impl Device {
             .then(|| Self { bus: bus.to_owned(), name: name.to_owned() })
     }
 
-    /// A veth, by the index of its peer.
+    /// A veth, by its peer.
     #[must_use]
-    pub fn veth(peer: u32) -> Self {
-        Self { bus: VETH.to_owned(), name: peer.to_string() }
+    pub fn veth(peer: u32, netns: i32) -> Self {
+        Self { bus: VETH.to_owned(), name: format!("{peer}.{netns}") }
+    }
+
+    /// The peer of a veth, as [`veth`](Self::veth) was told it.
+    #[must_use]
+    pub fn veth_peer(&self) -> Option<(u32, i32)> {
+        let (peer, netns) = self.name.split_once('.').filter(|_| self.bus == VETH)?;
+        Some((peer.parse().ok()?, netns.parse().ok()?))
     }
 
     /// Whether it is a piece of hardware, and not a veth.
@@ -67,13 +75,14 @@ mod tests {
 
     #[test]
     fn devices_are_read_as_they_are_written() {
-        for text in ["pci:0000:00:06.0", "virtio:virtio2", "veth:17"] {
+        for text in ["pci:0000:00:06.0", "virtio:virtio2", "veth:17.0"] {
             assert_eq!(text.parse::<Device>().expect("a device").to_string(), text);
         }
         for bad in ["", "pci", ":x", "pci:", "pci:../..", "p/ci:x", "pci:a b", "pci:.."] {
             assert!(bad.parse::<Device>().is_err(), "{bad}");
         }
-        assert!(!Device::veth(17).is_hardware());
-        assert_eq!(Device::veth(17), "veth:17".parse().expect("a device"));
+        let veth = Device::veth(17, 0);
+        assert_eq!(veth, "veth:17.0".parse().expect("a device"));
+        assert_eq!((veth.is_hardware(), veth.veth_peer()), (false, Some((17, 0))));
     }
 }

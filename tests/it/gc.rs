@@ -48,7 +48,7 @@ fn an_eni_whose_own_name_is_its_alternative_one_gets_it() {
     instance.netns.ip("link property add dev dev3 altname eth1 altname enp0s4");
     hook("gc").on(&instance).report();
     let link = instance.netns.link("eth1").expect("the ENI");
-    assert_eq!((&link["ifname"], &link["altnames"]), (&json!("eth1"), &json!(["enp0s4"])));
+    assert_eq!((&link["ifname"], &link["altnames"]), (&json!("eth1"), &json!(null)));
     instance.assert_home();
 }
 
@@ -73,21 +73,25 @@ fn a_label_that_speaks_of_another_eni_is_not_believed() {
     let forged = label.replace("02:5a:a1:1a:43:42", "02:00:00:00:00:01");
     instance.netns.ip(&format!("link set dev3 alias '{forged}'"));
     let before = instance.netns.link("eth0").expect("eth0");
-    hook("gc").on(&instance).report();
-    assert_eq!(instance.netns.link("eth0").expect("eth0"), before);
-    assert_eq!(
-        instance.netns.link("dev3").expect("the ENI")["address"],
-        json!("02:5a:a1:1a:43:42")
-    );
+    // The record knows better; and where there is none, nothing does.
+    for home in ["eth1", "eth1"] {
+        hook("gc").on(&instance).report();
+        assert_eq!(instance.netns.link("eth0").expect("eth0"), before);
+        let eni = instance.netns.link(home).expect("the ENI");
+        assert_eq!(eni["address"], json!("02:5a:a1:1a:43:42"));
+        instance.netns.ip(&format!("link set {home} alias '{forged}'"));
+    }
 }
 
-/// Where no veth tells of an ENI any more, its label does, and a task with `CAP_NET_ADMIN` can write it.
-/// What it says of this ENI alone is believed, and does not keep the ENI from the next task.
+/// Where somebody deleted the record and no port tells of an ENI any more, its label does, and a task with
+/// `CAP_NET_ADMIN` can write it. It is a wish for a name and an MTU, and does not keep the ENI from the next
+/// task.
 #[test]
 fn a_forged_label_gives_its_own_eni_a_name_and_an_mtu_and_no_more() {
     let (instance, _pause) = strayed();
     let label = instance.netns.link("dev3").expect("the ENI")["ifalias"].clone();
     let label = label.as_str().expect("text").replace("mtu=9001", "mtu=1400");
+    instance.netns.run("nft flush ruleset");
     instance.netns.ip(&format!("link set dev3 alias '{}'", label.replace("=eth1", "=ens9")));
     hook("gc").on(&instance).report();
     let eni = instance.netns.link("ens9").expect("the ENI");

@@ -1,7 +1,16 @@
 //! What the instance finds again after `poststop`, whatever happened in between.
 
 use crate::fixtures::{ENI_MAC, Instance, Pause, eventually, started};
+use nix::{
+    cmsg_space,
+    sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg},
+};
 use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::IoSlice,
+    os::{fd::AsRawFd, unix::net::UnixStream},
+};
 
 #[test]
 fn the_eni_comes_home_as_it_was_and_a_second_call_is_fine() {
@@ -195,21 +204,31 @@ fn an_eni_that_was_detached_is_gone_and_nothing_poses_as_it() {
 fn a_record_is_kept_until_the_eni_is_home() {
     let (instance, mut pause) = started();
     let folder = tempfile::tempdir().expect("a folder");
-    // Nothing but an open descriptor keeps the namespace: there is no way in, and no way home.
-    let open = pause.netns();
+    // Nothing but a descriptor on its way through a socket keeps the namespace: nobody finds the way in.
+    let (near, far) = UnixStream::pair().expect("a pair of sockets");
+    let namespace = File::open(format!("/proc/{}/ns/net", pause.pid())).expect("a namespace");
+    let descriptors = [namespace.as_raw_fd()];
+    let message = [ControlMessage::ScmRights(&descriptors)];
+    let bytes = [IoSlice::new(b"x")];
+    sendmsg::<()>(near.as_raw_fd(), &bytes, &message, MsgFlags::empty(), None).expect("sent");
+    drop(namespace);
     pause.kill();
     let poststop = || pause.call("poststop").config(&folder, "[eni]\nreturn-timeout-seconds = 0\n");
     for _ in 0..2 {
         let line = poststop().on(&instance).badly();
-        assert!(
-            line.contains("did not come home") && line.contains("something keeps it open"),
-            "{line}"
-        );
+        assert!(line.contains(ENI_MAC) && line.contains("did not come home"), "{line}");
         assert_eq!(instance.ports().len(), 1);
+        assert!(instance.netns.run("nft list ruleset").contains(&pause.id));
     }
-    open.ip(&format!("link set eth0 name eth1 netns {}", instance.netns.path().display()));
+    // Where a process has it open, there is a way in.
+    let mut space = cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut buffer = [0; 1];
+    let mut bytes = [std::io::IoSliceMut::new(&mut buffer)];
+    let received = recvmsg::<()>(far.as_raw_fd(), &mut bytes, Some(&mut space), MsgFlags::empty());
+    assert!(received.expect("received").cmsgs().expect("one").next().is_some());
     poststop().on(&instance).well();
     instance.assert_home();
+    assert!(!instance.netns.run("nft list ruleset").contains(&pause.id));
 }
 
 /// The ENI comes home from a hostile task: with this name, and with this alias for its own.
@@ -274,7 +293,7 @@ fn an_eni_that_poses_as_the_veth_of_another_task_harms_nobody() {
     next.call("prestart").on(&instance).silently();
     assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
     next.call("poststop").on(&instance).well();
-    assert_eq!(instance.netns.link("eni0").expect("the ENI")["address"], ENI_MAC);
+    assert_eq!(instance.netns.link("eth1").expect("the ENI")["address"], ENI_MAC);
 }
 
 #[test]

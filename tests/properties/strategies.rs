@@ -68,7 +68,7 @@ pub fn process() -> impl Strategy<Value = Process> {
 fn device() -> impl Strategy<Value = Device> {
     let pci = "0000:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]";
     let pci = pci.prop_map(|name| Device::on("pci", &name).expect("a device"));
-    prop_oneof![pci, any::<u32>().prop_map(Device::veth)]
+    prop_oneof![pci, (any::<u32>(), 0..99).prop_map(|(peer, netns)| Device::veth(peer, netns))]
 }
 
 /// Any VLAN of any trunk.

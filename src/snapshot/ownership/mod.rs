@@ -8,7 +8,7 @@
 use crate::{
     error::{Result, refuse},
     input::request::Request,
-    kernel::{holders, process},
+    kernel::{bus, holders, process},
     net::{device::Device, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId},
     snapshot::view::Snapshot,
     task::{
@@ -134,30 +134,36 @@ pub fn port_of<'a>(links: &'a [Link], record: &Record) -> Option<&'a Link> {
     own.then_some(port)
 }
 
-/// Whether this link is the ENI that a label of ours describes: the same hardware. (A veth, which plays an
-/// ENI in tests, is known by its peer, which is in neither namespace.)
+/// Whether this link of the instance is the ENI that a label of ours describes: the same hardware.
 #[must_use]
 pub fn is_eni(link: &Link, label: &Label) -> bool {
+    let peer = label.device.as_ref().and_then(Device::veth_peer);
+    is_eni_away(link, label, peer.map(|(_, netns)| netns))
+}
+
+/// The same of a link in another namespace. A veth, which plays an ENI in tests, is known by its peer, which is
+/// in a third one: that namespace knows it by the number `peer_netns`.
+#[must_use]
+pub fn is_eni_away(link: &Link, label: &Label, peer_netns: Option<i32>) -> bool {
     if label.branch.is_some() || link.controller.is_some() && lease_of(link).is_some() {
         return false;
     }
     let burnt_in = || link.is_hardware() && link.permanent_mac == Some(label.eni);
-    match &label.device {
-        Some(device) if device.is_hardware() => match &link.device {
-            Some(own) => link.kind.is_none() && own == device,
-            None => burnt_in(),
-        },
-        Some(device) => {
-            let is_it = link.is_veth() && link.peer.map(Device::veth).as_ref() == Some(device);
-            is_it && link.peer_netns.is_some()
-        }
-        None => {
-            burnt_in() || link.permanent_mac.is_none() && link.vlan.is_none() && link.is(label.eni)
-        }
+    let Some(device) = &label.device else {
+        return burnt_in()
+            || link.permanent_mac.is_none() && link.vlan.is_none() && link.is(label.eni);
+    };
+    if let Some((peer, _)) = device.veth_peer() {
+        let is_same = peer_netns.is_some() && link.peer_netns == peer_netns;
+        return link.is_veth() && link.peer == Some(peer) && is_same;
+    }
+    match &link.device {
+        Some(own) => link.kind.is_none() && own == device,
+        None => burnt_in(),
     }
 }
 
-/// The ENI among these links.
+/// The ENI among the links of the instance.
 #[must_use]
 pub fn find<'a>(links: &'a [Link], label: &Label) -> Option<&'a Link> {
     links.iter().find(|link| is_eni(link, label))
@@ -180,7 +186,7 @@ pub fn strays(links: &[Link]) -> impl Iterator<Item = (&Link, Label)> {
     links.iter().filter_map(|link| {
         let label = label_of(link)?;
         let believed = label.describes(link) && link.is(label.eni) && link.controller.is_none();
-        let device = link.device.clone().or_else(|| Some(Device::veth(link.peer?)));
+        let device = bus::device_of(link);
         believed.then(|| (link, Label { name: wished_name(link, &label), device, ..label }))
     })
 }

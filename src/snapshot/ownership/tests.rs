@@ -50,16 +50,25 @@ fn hardware_is_known_by_what_no_task_can_change() {
 
 #[test]
 fn a_veth_is_known_by_its_peer_in_another_namespace() {
-    let label = Label { device: Some(Device::veth(17)), ..label() };
+    let label = Label { device: Some(Device::veth(17, 0)), ..label() };
     let veth = Link { kind: kind("veth"), peer: Some(17), peer_netns: Some(0), ..link(9, "x") };
     assert!(is_eni(&veth, &label));
     for other in [
         Link { peer: Some(18), ..veth.clone() },
         Link { peer_netns: None, ..veth.clone() },
+        Link { peer_netns: Some(1), ..veth.clone() },
         Link { kind: kind("macvlan"), ..veth },
     ] {
         assert!(!is_eni(&other, &label), "{other:?}");
     }
+    // Elsewhere, that namespace has another number, or none.
+    let away = Link { peer_netns: Some(5), ..label_free(17) };
+    assert!(is_eni_away(&away, &label, Some(5)));
+    assert!(!is_eni_away(&away, &label, Some(0)) && !is_eni_away(&away, &label, None));
+}
+
+fn label_free(peer: u32) -> Link {
+    Link { kind: kind("veth"), peer: Some(peer), ..link(9, "x") }
 }
 
 #[test]

@@ -90,11 +90,16 @@ fn the_label_on_the_port_and_on_the_eni_says_whose_they_are_and_what_the_eni_was
     let eni = pause.netns().link("eth0").expect("the ENI");
     let netns = format!("/proc/{}/ns/net", pause.pid());
     let inode = std::fs::metadata(netns).expect("a living process").ino();
-    assert_eq!(
-        port["ifalias"],
-        format!("awsvpc container={} eni={ENI_MAC} name=eth1 mtu=9001 netns={inode}", pause.id)
-    );
-    assert_eq!(eni["ifalias"], port["ifalias"]);
+    let label = port["ifalias"].as_str().expect("a label");
+    let begin =
+        format!("awsvpc container={} eni={ENI_MAC} name=eth1 mtu=9001 netns={inode}", pause.id);
+    assert!(label.starts_with(&begin), "{label}");
+    assert!(label.contains(&format!(" pause={}@", pause.pid())), "{label}");
+    assert_eq!(eni["ifalias"], label);
+    // And the instance keeps it where no task can delete it.
+    let records = instance.netns.run("nft list set inet oci_awsvpc_tasks tasks");
+    let record = format!("{label} port={} bridge=ecs-bridge", Address::of(&pause).port());
+    assert!(records.contains(&format!("{ENI_MAC} comment \"{record}\"")), "{records}");
 }
 
 #[test]
