@@ -104,7 +104,7 @@ pub async fn tear_down(config: &Config) -> Result<Vec<String>> {
 
 /// A kernel that cannot be asked whether there are any has none.
 fn remove_rules() -> Result<Option<String>> {
-    if nft::present(nft::INSTANCE).map_or(true, |tables| tables.is_empty()) {
+    if !nft::has_any(nft::INSTANCE).unwrap_or(false) {
         return Ok(None);
     }
     nft::remove(nft::INSTANCE).doing(|| "removing nftables rules from the instance")?;

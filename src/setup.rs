@@ -197,7 +197,7 @@ async fn is_blocked(task: &Task, kernel: &Kernel) -> Result<bool> {
         return Ok(false);
     }
     // Where we cannot ask, there are none.
-    let has_tables = || Ok(nft::present(nft::TASK).is_ok_and(|tables| !tables.is_empty()));
+    let has_tables = || Ok(nft::has_any(nft::TASK).unwrap_or(false));
     let mut is_blocked = kernel.task_ns.within(has_tables)?;
     for address in METADATA {
         let route = Route::Blackhole { destination: address.into() };

@@ -54,7 +54,10 @@ fn values_that_make_no_sense_are_named() {
         ("ipv6-subnet = \"fd00:ec::/120\"", "credentials.ipv6-subnet"),
         ("ipv6-endpoint = \"fe80::1\"", "credentials.ipv6-endpoint"),
         ("ipv6-endpoint = \"fd00:ec2::254\"", "credentials.ipv6-endpoint"),
-        ("ipv6-subnet = \"fd00:ec::/64\"\nipv6-endpoint = \"fd00:ec::2\"", "credentials.ipv6-endpoint"),
+        (
+            "ipv6-subnet = \"fd00:ec::/64\"\nipv6-endpoint = \"fd00:ec::2\"",
+            "credentials.ipv6-endpoint",
+        ),
         ("mtu = 600", "credentials.mtu"),
         ("bridge = \"a/b\"", "not a name"),
         ("bridge = \"ecs*\"", "credentials.bridge"),
@@ -69,6 +72,7 @@ fn values_that_make_no_sense_are_named() {
         ("[host]\nopen-udp-ports = [0]", "host.open-udp-ports"),
         ("[eni]\nblock = [\"169.254.170.0/24\"]", "eni.block 169.254.170.0/24"),
         ("[eni]\nblock = [\"10.0.0.0/8\", \"::/0\"]", "eni.block ::/0"),
+        ("[eni]\nblock = [\"10.0.0.1/8\"]", "eni.block 10.0.0.1/8"),
     ] {
         let error = Config::parse(&format!("[credentials]\n{text}\n")).expect_err(text);
         assert!(error.line().contains(named), "{}", error.line());

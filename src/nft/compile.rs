@@ -59,16 +59,16 @@ impl EtherType {
 }
 
 impl Element {
-    /// As it is in a set: each part filled up to a whole number of 32 bits.
-    pub(super) fn key(self) -> Vec<u8> {
-        let mut key = register(self.lease.link_name().as_str());
-        key.extend(self.mac().bytes());
-        key.extend([0; 2]);
+    /// Appends it as it is in a set: each part filled up to a whole number of 32 bits.
+    pub(super) fn append_key_to(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.lease.link_name_bytes());
+        bytes.extend([0; NAME - 11]);
+        bytes.extend(self.mac().bytes());
+        bytes.extend([0; 2]);
         match self.address {
-            IpAddr::V4(four) => key.extend(four.octets()),
-            IpAddr::V6(six) => key.extend(six.octets()),
+            IpAddr::V4(four) => bytes.extend(four.octets()),
+            IpAddr::V6(six) => bytes.extend(six.octets()),
         }
-        key
     }
 }
 
@@ -116,6 +116,7 @@ impl Compiler {
                 self.version(network.ip());
                 self.network(Base::Network, IP_TO, IP6_TO, *network);
             }
+            Part::Protocol(transport) => self.transport(*transport),
             Part::Port(transport, port) => self.port(*transport, *port),
             Part::Answer => {
                 self.push(Expression::LoadConnection(Connection::Direction));
@@ -135,6 +136,7 @@ impl Compiler {
                 Some(NFPROTO_IPV6) => Unreachable::Ip6,
                 _ => Unreachable::Ip,
             })),
+            Part::Reset => self.push(Expression::Reset),
             Part::Redirect(to) => {
                 self.push(Expression::Load(FIRST, octets(to.ip())));
                 self.push(Expression::Load(SECOND, to.port().to_be_bytes().to_vec()));
@@ -183,12 +185,16 @@ impl Compiler {
         }
     }
 
-    fn port(&mut self, transport: Transport, port: u16) {
+    fn transport(&mut self, transport: Transport) {
         self.push(Expression::LoadMeta(Meta::Protocol, FIRST));
         self.equal(&[match transport {
             Transport::Tcp => IPPROTO_TCP,
             Transport::Udp => IPPROTO_UDP,
         }]);
+    }
+
+    fn port(&mut self, transport: Transport, port: u16) {
+        self.transport(transport);
         self.payload(Base::Transport, PORT_TO, 2, FIRST);
         self.equal(&port.to_be_bytes());
     }
@@ -287,6 +293,8 @@ mod tests {
             &[0x0a, 0x58, 169, 254, 172, 2, 0, 0],
             &[169, 254, 172, 2],
         ];
-        assert_eq!(element.key(), expected.concat());
+        let mut key = Vec::new();
+        element.append_key_to(&mut key);
+        assert_eq!(key, expected.concat());
     }
 }

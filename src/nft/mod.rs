@@ -13,12 +13,13 @@ mod message;
 mod remove;
 mod rule;
 mod ruleset;
+mod seal;
 mod socket;
 mod task;
 mod text;
 
 pub use install::{install, install_if_possible};
-pub use look::{State, look, present};
+pub use look::{State, has_any, look};
 pub use remove::remove;
 pub use rule::Family;
 pub use ruleset::{INSTANCE, Ruleset, TASK};

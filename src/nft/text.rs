@@ -100,8 +100,8 @@ impl fmt::Display for Part {
             Self::FrameTo(network) => frame_to(f, *network),
             Self::From(network) => write!(f, "{} saddr {}", ip(network.ip()), plain(*network)),
             Self::To(network) => write!(f, "{} daddr {}", ip(network.ip()), plain(*network)),
-            Self::Port(Transport::Tcp, port) => write!(f, "tcp dport {port}"),
-            Self::Port(Transport::Udp, port) => write!(f, "udp dport {port}"),
+            Self::Protocol(transport) => write!(f, "meta l4proto {transport}"),
+            Self::Port(transport, port) => write!(f, "{transport} dport {port}"),
             Self::Answer => f.write_str("ct direction reply ct state established"),
             Self::RedirectedFrom(address) => {
                 write!(f, "ct status dnat ct original {} daddr {address}", ip(*address))
@@ -112,6 +112,7 @@ impl fmt::Display for Part {
             Self::Accept => f.write_str("accept"),
             Self::Drop => f.write_str("drop"),
             Self::Reject => f.write_str("reject"),
+            Self::Reset => f.write_str("reject with tcp reset"),
             Self::Redirect(to) => write!(f, "dnat {} to {to}", ip(to.ip())),
         }
     }
@@ -123,6 +124,15 @@ impl fmt::Display for Interfaces {
             Self::Named(name) => write!(f, "\"{name}\""),
             Self::BeginningWith(start) => write!(f, "\"{start}*\""),
         }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
     }
 }
 

@@ -18,9 +18,9 @@ fn route_localnet(instance: &Instance) -> String {
 #[test]
 fn each_part_has_a_switch_of_its_own() {
     for (part, expected, localnet) in [
-        ("redirect", &["inet guard", "inet credentials", "inet version"][..], "1"),
-        ("filter", &["inet guard", "inet input", "inet forward", "inet version"], "0"),
-        ("source-checks", &["inet guard", "inet version", "bridge source"], "0"),
+        ("redirect", &["inet guard", "inet credentials"][..], "1"),
+        ("filter", &["inet guard", "inet input", "inet forward"], "0"),
+        ("source-checks", &["inet guard", "bridge source"], "0"),
     ] {
         let (instance, pause) = (Instance::new(), Pause::new());
         let folder = tempfile::tempdir().expect("a folder");
@@ -40,7 +40,7 @@ fn with_all_of_them_off_there_are_no_rules_and_earlier_ones_go() {
     pause.call("prestart").config(&folder, ALL_OFF).on(&instance).silently();
     assert_eq!(ruleset(&instance), "");
     hook("host-setup").on(&instance).report();
-    assert_eq!(chains(&instance.netns).len(), 6);
+    assert_eq!(chains(&instance.netns).len(), 5);
     let report = hook("host-setup").config(&folder, ALL_OFF).on(&instance).report();
     assert_eq!(report, "nftables rules are removed\n");
     assert_eq!(ruleset(&instance), "");

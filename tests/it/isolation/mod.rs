@@ -12,6 +12,7 @@ mod ipv6;
 mod limits;
 mod metadata;
 mod neighbour;
+mod own_eni;
 mod routing;
 mod scan;
 mod vlan;
