@@ -201,14 +201,8 @@ impl Kernel {
         ruleset: &Ruleset,
         install: impl FnOnce(&Ruleset) -> Result<()>,
     ) -> Outcome<Applied> {
-        Ok(self.task_ns.within(|| {
-            let state = nft::look(ruleset).unwrap_or(State::Absent);
-            if state != State::Whole {
-                // Where we cannot look, this says why.
-                install(ruleset)?;
-            }
-            Ok(if state == State::Absent { Applied::Changed } else { Applied::Already })
-        })?)
+        let before = self.task_ns.within(|| nft::ensure(ruleset, install))?;
+        Ok(if before == State::Absent { Applied::Changed } else { Applied::Already })
     }
 
     pub(crate) fn unblock(&self, families: &[Family]) -> Outcome<Applied> {

@@ -83,11 +83,16 @@ pub struct Instance {
 
 impl Instance {
     pub fn new(hook: &std::path::Path) -> Self {
-        let instance = Self { netns: Netns::new(), router: Netns::new() };
+        let instance = Self::without_host_setup();
         let mut command = Command::new(hook);
         command.arg("host-setup");
         crate::timed::complete(command, &instance.netns.0, "");
         instance
+    }
+
+    /// One that no task has been on.
+    pub fn without_host_setup() -> Self {
+        Self { netns: Netns::new(), router: Netns::new() }
     }
 
     /// Plugs an ENI in.

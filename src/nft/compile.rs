@@ -48,7 +48,7 @@ const REDIRECTED: u32 = 1 << 5;
 const REPLY: u8 = 1;
 
 impl EtherType {
-    /// linux/if_ether.h
+    /// `ETH_P_IP` and others, `linux/if_ether.h`.
     pub(super) fn number(self) -> u16 {
         match self {
             Self::Ip => 0x0800,
@@ -117,7 +117,7 @@ impl Compiler {
                 self.network(Base::Network, IP_TO, IP6_TO, *network);
             }
             Part::Protocol(transport) => self.transport(*transport),
-            Part::Port(transport, port) => self.port(*transport, *port),
+            Part::Port(transport, number) => self.port(*transport, *number),
             Part::Answer => {
                 self.push(Expression::LoadConnection(Connection::Direction));
                 self.equal(&[REPLY]);
@@ -250,24 +250,26 @@ fn protocol(address: IpAddr) -> u8 {
 mod tests {
     use super::*;
 
-    fn expressions(rule: Rule) -> Vec<Expression> {
+    fn expressions(parts: &[Part]) -> Vec<Expression> {
         let mut compiler =
             Compiler { expressions: Vec::new(), family: Family::Inet, version: None };
-        rule.0.iter().for_each(|part| compiler.part(part));
+        for part in parts {
+            compiler.part(part);
+        }
         compiler.expressions
     }
 
     #[test]
     fn a_network_is_compared_by_whole_bytes_where_it_ends_with_one() {
         let to = |network: &str| vec![Part::To(network.parse().expect("a network"))];
-        let whole = expressions(Rule(to("10.1.0.0/16")));
+        let whole = expressions(&to("10.1.0.0/16"));
         let length = |expression: &Expression| match expression {
             Expression::LoadPayload { length, .. } => Some(*length),
             _ => None,
         };
         assert_eq!(whole.iter().find_map(length), Some(2));
         assert_eq!(whole.last(), Some(&Expression::Compare(Comparison::Equal, vec![10, 1])));
-        let masked = expressions(Rule(to("10.1.4.0/22")));
+        let masked = expressions(&to("10.1.4.0/22"));
         assert!(masked.contains(&Expression::Mask(vec![255, 255, 252, 0])));
         let value = Expression::Compare(Comparison::Equal, vec![10, 1, 4, 0]);
         assert_eq!(masked.last(), Some(&value));
@@ -278,7 +280,7 @@ mod tests {
         let network = |text: &str| text.parse().expect("a network");
         let rule =
             vec![Part::From(network("fd00::/64")), Part::To(network("fd00::1/128")), Part::Reject];
-        let rule = expressions(Rule(rule));
+        let rule = expressions(&rule);
         let asks = |expression: &&Expression| matches!(expression, Expression::LoadMeta(..));
         assert_eq!(rule.iter().filter(asks).count(), 1);
         assert_eq!(rule.last(), Some(&Expression::Reject(Unreachable::Ip6)));

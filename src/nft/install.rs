@@ -48,7 +48,7 @@ pub fn install_if_possible(ruleset: &Ruleset) -> Result<()> {
 /// Puts tables in the place of what was there of ours in these families; says whether there was anything.
 ///
 /// Deletes nothing that is not there: the kernel waits 20 ms for those who still look at what is deleted
-/// (`nft_rcv_nl_event`, net/netfilter/nf_tables_api.c).
+/// (`nft_rcv_nl_event`, `net/netfilter/nf_tables_api.c`).
 pub(super) fn replace(families: &[Family], tables: &[Table]) -> Answer<bool> {
     let netfilter = Netfilter::open()?;
     let mut tries = 0..TRIES;

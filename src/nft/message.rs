@@ -45,6 +45,8 @@ const NFTA_SET_TABLE: u16 = 1;
 const NFTA_SET_NAME: u16 = 2;
 const NFTA_SET_KEY_TYPE: u16 = 4;
 const NFTA_SET_KEY_LEN: u16 = 5;
+const NFTA_SET_DESC: u16 = 9;
+const NFTA_SET_DESC_SIZE: u16 = 1;
 const NFTA_SET_ID: u16 = 10;
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
@@ -100,7 +102,7 @@ pub(super) fn replacement(old: &[Family], tables: &[Table], seen: u32) -> Vec<Me
     let mut messages = vec![Message::bracket(NFNL_MSG_BATCH_BEGIN, begin)];
     messages.extend(old.iter().map(|family| Message::new(DELTABLE, 0, *family, table_name())));
     let seal = Seal::new(tables, seal::next(seen));
-    tables.iter().for_each(|table| messages.extend(creation(table, seal)));
+    messages.extend(tables.iter().flat_map(|table| creation(table, seal)));
     if let Some(last) = messages.last_mut() {
         // One answer for all of them, if they are all right.
         last.flags |= NLM_F_ACK;
@@ -209,12 +211,14 @@ pub(super) fn set(set: &Set) -> Attributes {
     const IP6ADDR: u32 = 8;
     const ETHERADDR: u32 = 9;
     const IFNAME: u32 = 41;
+    let size = u32::try_from(set.elements.len()).unwrap_or(u32::MAX);
     let (address, length) = if set.is_ipv4 { (IPADDR, 4) } else { (IP6ADDR, 16) };
     Attributes::new()
         .text(NFTA_SET_TABLE, TABLE)
         .text(NFTA_SET_NAME, set.name)
         .number(NFTA_SET_KEY_TYPE, IFNAME << 12 | ETHERADDR << 6 | address)
         .number(NFTA_SET_KEY_LEN, 16 + 8 + length)
+        .nest(NFTA_SET_DESC, &Attributes::new().number(NFTA_SET_DESC_SIZE, size))
 }
 
 fn elements_of(set: &Set) -> Attributes {

@@ -20,7 +20,7 @@ use rtnetlink::{
 /// How often a dump that changed under our hands is made again.
 const DUMP_TRIES: usize = 10;
 
-/// More than the kernel puts into one part of a dump (`netlink_recvmsg`, net/netlink/af_netlink.c: 32 KiB).
+/// More than the kernel puts into one part of a dump (32 KiB: `netlink_recvmsg`, `net/netlink/af_netlink.c`).
 const PART: usize = 1 << 16;
 
 /// What a socket takes by default, less what the kernel adds, in bytes (`net.core.wmem_default`).
@@ -100,7 +100,9 @@ impl Netfilter {
         is_enough: impl Fn(&[Reply]) -> bool,
     ) -> Answer<(Vec<Reply>, bool)> {
         let mut request = Vec::new();
-        messages.iter().for_each(|message| message.append_to(&mut request));
+        for message in messages {
+            message.append_to(&mut request);
+        }
         if request.len() > SMALL {
             // Where we may not, sending fails.
             setsockopt(&self.0, SndBufForce, &(2 * request.len())).ok();

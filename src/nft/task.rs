@@ -13,7 +13,7 @@ use ipnetwork::IpNetwork;
 /// may answer for them.
 ///
 /// TCP by a reset: an ICMP error may come while the kernel is still busy connecting, which then waits for a
-/// second (`tcp_v6_err`, net/ipv6/tcp_ipv6.c).
+/// second (`tcp_v6_err`, `net/ipv6/tcp_ipv6.c`).
 pub(super) fn packets(blocked: &[IpNetwork]) -> Vec<Table> {
     let reject = |network: &IpNetwork| {
         let (to, tcp) = (Part::To(*network), Part::Protocol(Transport::Tcp));

@@ -1,4 +1,4 @@
-//! Rules in nft's language, for people. `nft -f` makes of it what [`super::install`] installs.
+//! Rules in nft's language, for people. `nft -f` makes of it what [`super::install()`] installs.
 
 use super::rule::{
     Chain, Element, EtherType, Family, Hook, Interfaces, Kind, Part, Rule, Sender, Set, TABLE,
@@ -42,7 +42,11 @@ impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_ipv4 { "ipv4_addr" } else { "ipv6_addr" };
         let name = self.name;
-        writeln!(f, "\tset {name} {{\n\t\ttype ifname . ether_addr . {kind}\n\t\telements = {{")?;
+        writeln!(
+            f,
+            "\tset {name} {{\n\t\ttype ifname . ether_addr . {kind}\n\t\tsize {}\n\t\telements = {{",
+            self.elements.len()
+        )?;
         self.elements.iter().try_for_each(|element| writeln!(f, "\t\t\t{element},"))?;
         f.write_str("\t\t}\n\t}\n")
     }
@@ -185,5 +189,6 @@ fn frame_to(f: &mut fmt::Formatter<'_>, network: IpNetwork) -> fmt::Result {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }

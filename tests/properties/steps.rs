@@ -28,13 +28,7 @@ impl World {
                 Ok(true)
             }
             Step::CreateBridge { bridge, mac, mtu } => {
-                self.instance.free(bridge.as_str())?;
-                let kind = Some("bridge".to_owned());
-                let link = link(self.new_index(), bridge.as_str(), Some(*mac), *mtu);
-                let mut device = Device::new(Link { kind, up: true, running: true, ..link });
-                device.settings.pinned = true;
-                self.instance.add(device);
-                Ok(true)
+                self.create_bridge(bridge.as_str(), *mac, *mtu).map(|()| true)
             }
             Step::SetMac { side, link, mac } => {
                 let device = self.side(*side).get(link.as_str())?;
@@ -161,8 +155,6 @@ impl World {
             }
             Step::BlockPackets { .. } => self.blocks[0] = None,
             Step::BlockFrames { .. } => self.blocks[1] = None,
-            // It is the last.
-            Step::Unblock => {}
             Step::AddNeighbour { side, link, address, .. } => {
                 let device = self.side(*side).get(link.as_str());
                 device.expect("its link is there").neighbours.remove(address);
@@ -182,6 +174,7 @@ impl World {
             | Step::DeleteLeftover { .. }
             | Step::Label { .. }
             | Step::SetOption { .. }
+            | Step::Unblock
             | Step::AwaitRunning { .. } => {}
         }
     }
@@ -189,6 +182,16 @@ impl World {
     fn port(&mut self, lease: Lease) -> Result<&mut Device, Refusal> {
         let port = self.instance.get(lease.link_name().as_str())?;
         if port.link.controller.is_some() { Ok(port) } else { Err(format!("{lease}: no port")) }
+    }
+
+    fn create_bridge(&mut self, name: &str, mac: Mac, mtu: u32) -> Result<(), Refusal> {
+        self.instance.free(name)?;
+        let kind = Some("bridge".to_owned());
+        let link = link(self.new_index(), name, Some(mac), mtu);
+        let mut device = Device::new(Link { kind, up: true, running: true, ..link });
+        device.settings.pinned = true;
+        self.instance.add(device);
+        Ok(())
     }
 
     fn create_veth(

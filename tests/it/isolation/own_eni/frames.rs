@@ -52,7 +52,7 @@ fn send(subnet: &Subnet, path: Path, frame: &Frame) {
     });
 }
 
-/// `PACKET_QDISC_BYPASS`, linux/if_packet.h.
+/// `PACKET_QDISC_BYPASS`, `linux/if_packet.h`.
 fn bypass(socket: &Socket) {
     const PACKET_QDISC_BYPASS: i32 = 20;
     let yes: i32 = 1;
