@@ -9,8 +9,7 @@ use nix::sys::prctl;
 const NEEDED: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE];
 
-/// Gives up what is not needed, for good: neither this process nor `nft`, which it may start, can get
-/// it back. To be called when all files are read, while there is only one thread.
+/// Gives up what is not needed, for good: this process cannot get it back. To be called when all files are read, while there is only one thread.
 ///
 /// # Errors
 /// The kernel's.

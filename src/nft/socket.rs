@@ -63,7 +63,12 @@ impl Netfilter {
 
     /// Asks for objects; gives the attributes of each, `None` where there is no such object.
     pub(super) fn get(&self, requests: &[Message]) -> Answer<Vec<Option<Vec<u8>>>> {
-        let (replies, _) = self.ask(requests, |replies| replies.len() == requests.len())?;
+        // Who may not ask is told once.
+        let is_denied =
+            |reply: &Reply| matches!(reply, Reply::End(Some(error)) if error.is_denied());
+        let is_enough =
+            |replies: &[Reply]| replies.len() == requests.len() || replies.iter().any(is_denied);
+        let (replies, _) = self.ask(requests, is_enough)?;
         let object = |reply| match reply {
             Reply::Object(object) => Ok(Some(object)),
             Reply::End(Some(error)) if error.errno != Errno::ENOENT => Err(error),
