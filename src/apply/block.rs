@@ -13,14 +13,8 @@ pub fn ensure_block(
     ruleset: &Ruleset,
     install: impl FnOnce(&Ruleset) -> Result<()>,
 ) -> Result<Applied> {
-    attempt.sides.task()?.netns.within(|| {
-        let state = nft::look(ruleset).unwrap_or(State::Absent);
-        if state != State::Whole {
-            // Where we cannot look, this says why.
-            install(ruleset)?;
-        }
-        Ok(if state == State::Absent { Applied::Changed } else { Applied::Already })
-    })
+    let before = attempt.sides.task()?.netns.within(|| nft::ensure(ruleset, install))?;
+    Ok(if before == State::Absent { Applied::Changed } else { Applied::Already })
 }
 
 /// Removes our rules of these families.

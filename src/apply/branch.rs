@@ -12,7 +12,7 @@ use crate::{
         socket::Netlink,
     },
     net::{link::Link, name::InterfaceName},
-    nft::records,
+    nft::records::Records,
     task::{branch::Branch, record::Record},
 };
 use nix::errno::Errno;
@@ -33,7 +33,7 @@ pub fn create_branch(
             Err(Error::Refused("this kernel has no VLANs (module 8021q)".to_owned()))
         }
         Err(error) if error.is_exists() => {
-            let others = records::all()?;
+            let others = Records::open()?.all()?;
             let is_it = |record: &Record| record.label.branch == Some(branch);
             let own = attempt.sides.task()?.id();
             let is_other = |record: &&Record| is_it(record) && record.label.netns != own;

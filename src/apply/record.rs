@@ -3,18 +3,19 @@
 use crate::{
     apply::outcome::Applied,
     error::{Error, Result},
-    nft::records,
+    nft::records::Records,
     task::record::Record,
 };
 
 /// Makes the record. One that an earlier call of the same task made is replaced; one of another task means
 /// that it was faster.
 pub fn take(record: &Record) -> Result<Applied> {
+    let records = Records::open()?;
     let eni = record.label.eni;
-    match records::add(record) {
-        Err(error) if error.is_exists() => match records::of(eni)? {
+    match records.add(record) {
+        Err(error) if error.is_exists() => match records.of(eni)? {
             Some(other) if is_same_task(&other, record) => {
-                records::replace(record)?;
+                records.replace(record)?;
                 Ok(Applied::Already)
             }
             _ => Err(Error::Overtaken(format!("another task took ENI {eni}"))),

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     kernel::link::{LinkChange, Vlan},
     net::side::Side,
-    nft::{self, Family},
+    nft::{self, Family, records::Records},
     plan::step::Step,
 };
 
@@ -87,7 +87,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
 /// Undoes one step that [`apply`] said it changed. What is gone already is fine.
 pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
     match step {
-        Step::TakeRecord { record } => Ok(nft::records::delete(record.label.eni)?),
+        Step::TakeRecord { record } => Ok(Records::open()?.delete(record.label.eni)?),
         Step::Normalise { side, index, alternative_names, .. } => {
             eni::rename_back(attempt, *side, *index, alternative_names)
         }

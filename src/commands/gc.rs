@@ -8,7 +8,6 @@ use crate::{
     error::{Doing, Result},
     input::config::Config,
     net::link::Link,
-    nft::records,
     snapshot::ownership::{is_eni, is_over, lease_of, port_of, records_of_ports, strays},
     task::record::Record,
 };
@@ -20,11 +19,11 @@ use crate::{
 pub fn collect(config: &Config) -> Result<Report> {
     let instance = Instance::open(config)?;
     let mut report = Report::default();
-    let mut known = records::all().doing(|| "looking at the records of tasks")?;
+    let mut known = instance.records.all().doing(|| "looking at the records of tasks")?;
     let links = instance.links()?;
     for record in records_of_ports(&links) {
         if !known.iter().any(|other| other.label.eni == record.label.eni) {
-            report.add(write_again(&record));
+            report.add(write_again(&instance, &record));
             known.push(record);
         }
     }
@@ -57,9 +56,9 @@ pub fn collect(config: &Config) -> Result<Report> {
     Ok(report)
 }
 
-fn write_again(record: &Record) -> Result<Option<String>> {
+fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
     let (eni, container) = (record.label.eni, &record.label.container);
-    match records::add(record) {
+    match instance.records.add(record) {
         Err(error) if error.is_exists() => Ok(None),
         added => {
             added.doing(|| format!("recording that ENI {eni} is container {container}'s"))?;

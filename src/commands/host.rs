@@ -8,7 +8,7 @@ use crate::{
         sides::{Sides, Space},
         socket::Netlink,
     },
-    nft::{self, Ruleset, records},
+    nft::{self, Ruleset, records::Records},
     plan::host::host,
     process::{limits::Limits, timings::Timings},
     snapshot::look::{has_nftables, instance_snapshot},
@@ -81,7 +81,7 @@ pub fn tear_down(config: &Config) -> Result<Vec<String>> {
     }
     done.extend(remove_rules()?);
     // With the ports, the records of their tasks are gone; what is left belongs to ENIs that are away.
-    if records::clear().doing(|| "removing the table of records")? {
+    if Records::open()?.clear().doing(|| "removing the table of records")? {
         done.push("the table of records is removed".to_owned());
     }
     Ok(done)
@@ -89,7 +89,7 @@ pub fn tear_down(config: &Config) -> Result<Vec<String>> {
 
 /// A kernel that cannot be asked whether there are any has none.
 fn remove_rules() -> Result<Option<String>> {
-    if nft::present(nft::INSTANCE).map_or(true, |tables| tables.is_empty()) {
+    if !nft::has_any(nft::INSTANCE).unwrap_or(false) {
         return Ok(None);
     }
     nft::remove(nft::INSTANCE).doing(|| "removing nftables rules from the instance")?;

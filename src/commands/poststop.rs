@@ -9,7 +9,6 @@ use crate::{
     eni::homecoming::Instance,
     error::{Doing, Result},
     input::{config::Config, container::Container},
-    nft::records,
     process::timings::Timings,
     snapshot::ownership::{records_of_ports, strays},
     task::{label::short_id, record::Record},
@@ -61,7 +60,7 @@ pub fn tear_down(
 
 /// The container's records, and what its ports say where there is no record.
 fn records_of(instance: &Instance<'_>, id: &str) -> Result<Vec<Record>> {
-    let recorded = records::all().doing(|| "looking at the records of tasks")?;
+    let recorded = instance.records.all().doing(|| "looking at the records of tasks")?;
     let mut own: Vec<Record> =
         recorded.into_iter().filter(|record| record.label.container == id).collect();
     if own.is_empty() {

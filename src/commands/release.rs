@@ -7,7 +7,6 @@ use crate::{
     error::{Doing, Result, refuse},
     input::config::Config,
     net::{link::Link, mac::Mac},
-    nft::records,
     snapshot::ownership::{claimants, records_of_ports},
 };
 
@@ -19,7 +18,8 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
     let instance = Instance::open(config)?;
     let mut report = Report::default();
     let links = instance.links()?;
-    let recorded = records::of(eni).doing(|| format!("looking for the record of ENI {eni}"))?;
+    let recorded =
+        instance.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))?;
     let by_port = || records_of_ports(&links).into_iter().find(|record| record.label.eni == eni);
     if let Some(record) = recorded.or_else(by_port) {
         let holders = instance.holders_of(&record.label)?;

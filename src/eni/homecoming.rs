@@ -12,7 +12,7 @@ use crate::{
         sides::Space,
     },
     net::{link::Link, mac::Mac},
-    nft::records,
+    nft::records::Records,
     process::limits::Limits,
     snapshot::{
         ownership::{find, label_of_found, port_of},
@@ -34,6 +34,8 @@ pub struct Instance<'a> {
     pub space: Space,
     /// Its side of the credential path.
     pub credentials: &'a CredentialNetwork,
+    /// What it keeps of tasks.
+    pub records: Records,
     /// When to stop.
     pub limits: Limits,
     /// How long to wait for an ENI to come home.
@@ -45,6 +47,7 @@ impl<'a> Instance<'a> {
     pub fn open(config: &'a Config) -> Result<Self> {
         Ok(Self {
             space: Space::here()?,
+            records: Records::open().doing(|| "opening the records of tasks")?,
             credentials: &config.credentials,
             limits: Limits::start(config.deadline(), config.eni.link_up_timeout())?,
             patience: Duration::from_secs(config.eni.return_timeout_seconds),
@@ -76,7 +79,9 @@ impl<'a> Instance<'a> {
             },
         };
         self.delete_port(record)?;
-        records::delete(label.eni).doing(|| format!("deleting the record of ENI {}", label.eni))?;
+        self.records
+            .delete(label.eni)
+            .doing(|| format!("deleting the record of ENI {}", label.eni))?;
         Ok(outcome)
     }
 

@@ -5,7 +5,7 @@ use crate::{
     error::{Doing, KernelError, Result},
     kernel::{error::Answer, link::LinkChange, socket::Netlink},
     net::{link::Link, name::InterfaceName},
-    nft::records,
+    nft::records::Records,
     snapshot::ownership::{is_eni, looks_own, strays},
     task::label::Label,
 };
@@ -89,7 +89,7 @@ fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer
         // udev gave it the name meanwhile, as an alternative one.
         return delete().map(|()| true);
     }
-    let recorded = records::all()?.into_iter().map(|record| record.label);
+    let recorded = Records::open()?.all()?.into_iter().map(|record| record.label);
     let home = recorded.into_iter().find(|label| is_eni(&holder, label));
     let home = home.or_else(|| Some(strays(slice::from_ref(&holder)).next()?.1));
     match home {

@@ -37,6 +37,20 @@ impl Attributes {
         self.put(kind, &[value.as_bytes(), &[0]].concat())
     }
 
+    /// One in another in another: a whole row for each would take most of the time where there are a thousand.
+    /// The value's length is a multiple of four.
+    pub(super) fn nested(mut self, kinds: &[u16], value: &[u8]) -> Self {
+        for (depth, kind) in (1..).zip(kinds) {
+            let inner = kinds.len() - depth;
+            let length = u16::try_from(4 * (1 + inner) + value.len()).unwrap_or(u16::MAX);
+            let mark = if inner > 0 { NLA_F_NESTED } else { 0 };
+            self.0.extend(length.to_ne_bytes());
+            self.0.extend((kind | mark).to_ne_bytes());
+        }
+        self.0.extend(value);
+        self
+    }
+
     pub(super) fn nest(self, kind: u16, inner: &Self) -> Self {
         self.put(kind | NLA_F_NESTED, &inner.0)
     }
@@ -138,6 +152,13 @@ mod tests {
         assert!(!same(list.clone().number(1, 5).bytes(), list.bytes()), "an element more");
         let (up, down) = (list.clone().number(1, 6), Attributes::new().number(1, 6).number(1, 5));
         assert!(!same(up.bytes(), down.bytes()), "a list has an order");
+    }
+
+    #[test]
+    fn a_nest_can_be_made_in_one_go() {
+        let value = Attributes::new().put(3, b"1234");
+        let nest = Attributes::new().nest(1, &Attributes::new().nest(2, &value));
+        assert_eq!(Attributes::new().nested(&[1, 2, 3], b"1234"), nest);
     }
 
     #[test]

@@ -48,7 +48,7 @@ const REDIRECTED: u32 = 1 << 5;
 const REPLY: u8 = 1;
 
 impl EtherType {
-    /// linux/if_ether.h
+    /// `ETH_P_IP` and others, `linux/if_ether.h`.
     pub(super) fn number(self) -> u16 {
         match self {
             Self::Ip => 0x0800,
@@ -59,16 +59,16 @@ impl EtherType {
 }
 
 impl Element {
-    /// As it is in a set: each part filled up to a whole number of 32 bits.
-    pub(super) fn key(self) -> Vec<u8> {
-        let mut key = register(self.lease.link_name().as_str());
-        key.extend(self.mac().bytes());
-        key.extend([0; 2]);
+    /// Appends it as it is in a set: each part filled up to a whole number of 32 bits.
+    pub(super) fn append_key_to(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.lease.link_name_bytes());
+        bytes.extend([0; NAME - 11]);
+        bytes.extend(self.mac().bytes());
+        bytes.extend([0; 2]);
         match self.address {
-            IpAddr::V4(four) => key.extend(four.octets()),
-            IpAddr::V6(six) => key.extend(six.octets()),
+            IpAddr::V4(four) => bytes.extend(four.octets()),
+            IpAddr::V6(six) => bytes.extend(six.octets()),
         }
-        key
     }
 }
 
@@ -116,7 +116,8 @@ impl Compiler {
                 self.version(network.ip());
                 self.network(Base::Network, IP_TO, IP6_TO, *network);
             }
-            Part::Port(transport, port) => self.port(*transport, *port),
+            Part::Protocol(transport) => self.transport(*transport),
+            Part::Port(transport, number) => self.port(*transport, *number),
             Part::Answer => {
                 self.push(Expression::LoadConnection(Connection::Direction));
                 self.equal(&[REPLY]);
@@ -135,6 +136,7 @@ impl Compiler {
                 Some(NFPROTO_IPV6) => Unreachable::Ip6,
                 _ => Unreachable::Ip,
             })),
+            Part::Reset => self.push(Expression::Reset),
             Part::Redirect(to) => {
                 self.push(Expression::Load(FIRST, octets(to.ip())));
                 self.push(Expression::Load(SECOND, to.port().to_be_bytes().to_vec()));
@@ -183,12 +185,16 @@ impl Compiler {
         }
     }
 
-    fn port(&mut self, transport: Transport, port: u16) {
+    fn transport(&mut self, transport: Transport) {
         self.push(Expression::LoadMeta(Meta::Protocol, FIRST));
         self.equal(&[match transport {
             Transport::Tcp => IPPROTO_TCP,
             Transport::Udp => IPPROTO_UDP,
         }]);
+    }
+
+    fn port(&mut self, transport: Transport, port: u16) {
+        self.transport(transport);
         self.payload(Base::Transport, PORT_TO, 2, FIRST);
         self.equal(&port.to_be_bytes());
     }
@@ -244,24 +250,26 @@ fn protocol(address: IpAddr) -> u8 {
 mod tests {
     use super::*;
 
-    fn expressions(rule: Rule) -> Vec<Expression> {
+    fn expressions(parts: &[Part]) -> Vec<Expression> {
         let mut compiler =
             Compiler { expressions: Vec::new(), family: Family::Inet, version: None };
-        rule.0.iter().for_each(|part| compiler.part(part));
+        for part in parts {
+            compiler.part(part);
+        }
         compiler.expressions
     }
 
     #[test]
     fn a_network_is_compared_by_whole_bytes_where_it_ends_with_one() {
         let to = |network: &str| vec![Part::To(network.parse().expect("a network"))];
-        let whole = expressions(Rule(to("10.1.0.0/16")));
+        let whole = expressions(&to("10.1.0.0/16"));
         let length = |expression: &Expression| match expression {
             Expression::LoadPayload { length, .. } => Some(*length),
             _ => None,
         };
         assert_eq!(whole.iter().find_map(length), Some(2));
         assert_eq!(whole.last(), Some(&Expression::Compare(Comparison::Equal, vec![10, 1])));
-        let masked = expressions(Rule(to("10.1.4.0/22")));
+        let masked = expressions(&to("10.1.4.0/22"));
         assert!(masked.contains(&Expression::Mask(vec![255, 255, 252, 0])));
         let value = Expression::Compare(Comparison::Equal, vec![10, 1, 4, 0]);
         assert_eq!(masked.last(), Some(&value));
@@ -272,7 +280,7 @@ mod tests {
         let network = |text: &str| text.parse().expect("a network");
         let rule =
             vec![Part::From(network("fd00::/64")), Part::To(network("fd00::1/128")), Part::Reject];
-        let rule = expressions(Rule(rule));
+        let rule = expressions(&rule);
         let asks = |expression: &&Expression| matches!(expression, Expression::LoadMeta(..));
         assert_eq!(rule.iter().filter(asks).count(), 1);
         assert_eq!(rule.last(), Some(&Expression::Reject(Unreachable::Ip6)));
@@ -287,6 +295,8 @@ mod tests {
             &[0x0a, 0x58, 169, 254, 172, 2, 0, 0],
             &[169, 254, 172, 2],
         ];
-        assert_eq!(element.key(), expected.concat());
+        let mut key = Vec::new();
+        element.append_key_to(&mut key);
+        assert_eq!(key, expected.concat());
     }
 }

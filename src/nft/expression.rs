@@ -90,6 +90,8 @@ pub(super) enum Expression {
     Count,
     /// Ends it with an ICMP error.
     Reject(Unreachable),
+    /// Ends it, and a TCP connection.
+    Reset,
     /// Sends to the address in the first register and the port in the second.
     Redirect { family: u32 },
 }
@@ -142,6 +144,8 @@ impl Expression {
             // Without numbers: from zero. And whatever it has counted is no difference.
             Self::Count => ("counter", new()),
             Self::Reject(how) => ("reject", reject(*how)),
+            // NFTA_REJECT_TYPE: NFT_REJECT_TCP_RST
+            Self::Reset => ("reject", new().number(1, 1)),
             Self::Redirect { family } => ("nat", nat(*family)),
         }
     }

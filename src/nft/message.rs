@@ -4,13 +4,15 @@
 
 use super::{
     attribute::Attributes,
-    rule::{Chain, Family, Hook, Kind, Set, TABLE, Table},
+    rule::{Chain, Element, Family, Hook, Kind, Set, TABLE, Table},
+    seal::{self, Seal},
 };
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST};
 
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
+const NFNL_BATCH_GENID: u16 = 1;
 
 pub(super) const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
@@ -24,9 +26,11 @@ const GETSET: u16 = 10;
 pub(super) const NEWSETELEM: u16 = 12;
 pub(super) const GETSETELEM: u16 = 13;
 pub(super) const DELSETELEM: u16 = 14;
+const GETGEN: u16 = 16;
 
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_FLAGS: u16 = 2;
+pub(super) const NFTA_TABLE_USERDATA: u16 = 6; // since Linux 5.10
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
@@ -42,11 +46,14 @@ pub(super) const NFTA_SET_TABLE: u16 = 1;
 pub(super) const NFTA_SET_NAME: u16 = 2;
 pub(super) const NFTA_SET_KEY_TYPE: u16 = 4;
 pub(super) const NFTA_SET_KEY_LEN: u16 = 5;
+const NFTA_SET_DESC: u16 = 9;
+const NFTA_SET_DESC_SIZE: u16 = 1;
 pub(super) const NFTA_SET_ID: u16 = 10;
 pub(super) const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 pub(super) const NFTA_LIST_ELEM: u16 = 1;
+pub(super) const NFTA_GEN_ID: u16 = 1;
 pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
 pub(super) const NFTA_DATA_VALUE: u16 = 1;
 const NF_ACCEPT: u32 = 1;
@@ -70,13 +77,9 @@ impl Message {
         Self { kind, flags, family: number(family), resource: 0, attributes }
     }
 
-    #[cfg(test)]
-    pub(super) fn attributes_for_test(&self) -> &[u8] {
-        self.attributes.bytes()
-    }
-
-    fn bracket(kind: u16) -> Self {
-        let (resource, attributes) = (NFNL_SUBSYS_NFTABLES, Attributes::new());
+    /// The beginning or end of a transaction.
+    fn bracket(kind: u16, attributes: Attributes) -> Self {
+        let resource = NFNL_SUBSYS_NFTABLES;
         Self { kind, flags: 0, family: 0, resource, attributes }
     }
 
@@ -93,41 +96,37 @@ impl Message {
     }
 }
 
-/// What was there of ours in these families goes, and the tables come.
-pub(super) fn replacement(families: &[Family], tables: &[Table]) -> Vec<Message> {
-    let mut messages = Vec::new();
-    for family in families {
-        // That which is made is there, so that it can be deleted.
-        messages.push(Message::new(NEWTABLE, NLM_F_CREATE, *family, table_name()));
-        messages.push(Message::new(DELTABLE, 0, *family, table_name()));
-    }
-    tables.iter().for_each(|table| messages.extend(creation(table)));
+/// Our tables of these families go, and these come, in the transaction after the generation that was seen.
+pub(super) fn replacement(old: &[Family], tables: &[Table], seen: u32) -> Vec<Message> {
+    let mut messages: Vec<Message> =
+        old.iter().map(|family| Message::new(DELTABLE, 0, *family, table_name())).collect();
+    let seal = Seal::new(tables, seal::next(seen));
+    messages.extend(tables.iter().flat_map(|table| creation(table, seal)));
     messages
 }
 
-/// Messages as one transaction, with one answer for all of them, if they are all right.
-pub(super) fn transaction(mut messages: Vec<Message>) -> Vec<Message> {
+/// Messages as one transaction, with one answer for all of them, if they are all right. If something has
+/// changed since the generation that was seen, ERESTART.
+pub(super) fn transaction(mut messages: Vec<Message>, seen: Option<u32>) -> Vec<Message> {
     if let Some(last) = messages.last_mut() {
         last.flags |= NLM_F_ACK;
     }
-    messages.insert(0, Message::bracket(NFNL_MSG_BATCH_BEGIN));
-    messages.push(Message::bracket(NFNL_MSG_BATCH_END));
+    let begin = Attributes::new();
+    let begin = seen.map_or(begin.clone(), |seen| begin.number(NFNL_BATCH_GENID, seen));
+    messages.insert(0, Message::bracket(NFNL_MSG_BATCH_BEGIN, begin));
+    messages.push(Message::bracket(NFNL_MSG_BATCH_END, Attributes::new()));
     messages
 }
 
-fn creation(table: &Table) -> Vec<Message> {
+fn creation(table: &Table, seal: Seal) -> Vec<Message> {
     let family = table.family;
     let create = |kind, attributes| Message::new(kind, NLM_F_CREATE, family, attributes);
-    let mut messages = vec![create(NEWTABLE, self::table())];
+    let new = self::table().put(NFTA_TABLE_USERDATA, &seal.bytes());
+    let mut messages = vec![create(NEWTABLE, new)];
     for (number, set) in (1..).zip(&table.sets) {
         messages.push(create(NEWSET, self::set(set).number(NFTA_SET_ID, number)));
-        messages.extend(set.elements.chunks(ELEMENTS).map(|some| {
-            let list = some.iter().fold(Attributes::new(), |list, element| {
-                let value = Attributes::new().put(NFTA_DATA_VALUE, &element.key());
-                list.nest(NFTA_LIST_ELEM, &Attributes::new().nest(NFTA_SET_ELEM_KEY, &value))
-            });
-            create(NEWSETELEM, elements_of(set).nest(NFTA_SET_ELEM_LIST_ELEMENTS, &list))
-        }));
+        let some = set.elements.chunks(ELEMENTS);
+        messages.extend(some.map(|some| create(NEWSETELEM, elements(set, some))));
     }
     messages.extend(table.chains.iter().map(|chain| create(NEWCHAIN, self::chain(chain))));
     for chain in &table.chains {
@@ -139,6 +138,11 @@ fn creation(table: &Table) -> Vec<Message> {
         }));
     }
     messages
+}
+
+/// Asks for the number of the last transaction.
+pub(super) fn get_generation() -> Message {
+    Message::new(GETGEN, 0, Family::Inet, Attributes::new())
 }
 
 /// Asks for the table of a family.
@@ -214,16 +218,28 @@ pub(super) fn set(set: &Set) -> Attributes {
     const IP6ADDR: u32 = 8;
     const ETHERADDR: u32 = 9;
     const IFNAME: u32 = 41;
+    let size = u32::try_from(set.elements.len()).unwrap_or(u32::MAX);
     let (address, length) = if set.is_ipv4 { (IPADDR, 4) } else { (IP6ADDR, 16) };
     Attributes::new()
         .text(NFTA_SET_TABLE, TABLE)
         .text(NFTA_SET_NAME, set.name)
         .number(NFTA_SET_KEY_TYPE, IFNAME << 12 | ETHERADDR << 6 | address)
         .number(NFTA_SET_KEY_LEN, 16 + 8 + length)
+        .nest(NFTA_SET_DESC, &Attributes::new().number(NFTA_SET_DESC_SIZE, size))
 }
 
 fn elements_of(set: &Set) -> Attributes {
     Attributes::new().text(NFTA_SET_ELEM_LIST_TABLE, TABLE).text(NFTA_SET_ELEM_LIST_SET, set.name)
+}
+
+fn elements(set: &Set, some: &[Element]) -> Attributes {
+    let mut key = Vec::new();
+    let list = some.iter().fold(Attributes::new(), |list, element| {
+        key.clear();
+        element.append_key_to(&mut key);
+        list.nested(&[NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE], &key)
+    });
+    elements_of(set).nest(NFTA_SET_ELEM_LIST_ELEMENTS, &list)
 }
 
 /// linux/netfilter.h

@@ -1,10 +1,11 @@
 //! Our nftables rules: as data, as text for people, as requests to the kernel.
 //!
-//! [`Ruleset`] says what is wanted. [`install`], [`look`] and [`remove`] speak with the kernel, over a
+//! [`Ruleset`] says what is wanted. [`ensure()`], [`look()`] and [`remove()`] speak with the kernel, over a
 //! netfilter socket in the thread's namespace; the program `nft` is not needed.
 
 mod attribute;
 mod compile;
+mod ensure;
 mod expression;
 mod install;
 mod instance;
@@ -14,12 +15,14 @@ pub mod records;
 mod remove;
 mod rule;
 mod ruleset;
+mod seal;
 mod socket;
 mod task;
 mod text;
 
+pub use ensure::{ensure, ensure_blocked};
 pub use install::{install, install_if_possible, is_unsupported};
-pub use look::{State, look, present};
+pub use look::{State, has_any, look};
 pub use remove::remove;
 pub use rule::Family;
 pub use ruleset::{INSTANCE, Ruleset, TASK};

@@ -27,57 +27,74 @@ const COMMENT: u8 = 0;
 
 const NFTA_SET_ELEM_USERDATA: u16 = 6;
 
-/// Makes the record of an ENI.
-///
-/// # Errors
-/// EEXIST where there is one.
-pub fn add(record: &Record) -> Answer<()> {
-    let mut messages = creation();
-    messages.push(addition(record));
-    Netfilter::open()?.commit(messages)
-}
+/// The records, by one socket. The kernel makes whoever closes it wait until what was deleted is really gone
+/// (`nft_rcv_nl_event`, net/netfilter/nf_tables_api.c: 20 ms): so it is closed at the end.
+#[derive(Debug)]
+pub struct Records(Netfilter);
 
-/// Makes a record in the place of the one that is there.
-pub fn replace(record: &Record) -> Answer<()> {
-    delete(record.label.eni)?;
-    add(record)
-}
+impl Records {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// The kernel has no netfilter, or does not give us a socket.
+    pub fn open() -> Answer<Self> {
+        Netfilter::open().map(Self)
+    }
 
-/// The record of an ENI.
-pub fn of(eni: Mac) -> Answer<Option<Record>> {
-    let request = Message::new(message::GETSETELEM, 0, Family::Inet, list(&key(eni)));
-    let found = Netfilter::open()?.get(&[request])?;
-    Ok(found.into_iter().flatten().flat_map(|list| records(&list)).next())
-}
+    /// Makes the record of an ENI.
+    ///
+    /// # Errors
+    /// EEXIST where there is one.
+    pub fn add(&self, record: &Record) -> Answer<()> {
+        let mut messages = creation();
+        messages.push(addition(record));
+        self.0.commit(messages, None)
+    }
 
-/// All records.
-pub fn all() -> Answer<Vec<Record>> {
-    let request = Message::new(message::GETSETELEM, NLM_F_DUMP, Family::Inet, place());
-    match Netfilter::open()?.dump(&request) {
-        Err(error) if error.errno == Errno::ENOENT => Ok(Vec::new()),
-        dump => Ok(dump?.iter().flat_map(|list| records(list)).collect()),
+    /// Makes a record in the place of the one that is there.
+    pub fn replace(&self, record: &Record) -> Answer<()> {
+        self.delete(record.label.eni)?;
+        self.add(record)
+    }
+
+    /// The record of an ENI.
+    pub fn of(&self, eni: Mac) -> Answer<Option<Record>> {
+        let request = Message::new(message::GETSETELEM, 0, Family::Inet, list(&key(eni)));
+        let found = self.0.get(&[request])?;
+        Ok(found.into_iter().flatten().flat_map(|list| records(&list)).next())
+    }
+
+    /// All records.
+    pub fn all(&self) -> Answer<Vec<Record>> {
+        let request = Message::new(message::GETSETELEM, NLM_F_DUMP, Family::Inet, place());
+        match self.0.dump(&request) {
+            Err(error) if error.errno == Errno::ENOENT => Ok(Vec::new()),
+            dump => Ok(dump?.iter().flat_map(|list| records(list)).collect()),
+        }
+    }
+
+    /// Deletes the record of an ENI, if there is one.
+    pub fn delete(&self, eni: Mac) -> Answer<()> {
+        let request = Message::new(message::DELSETELEM, 0, Family::Inet, list(&key(eni)));
+        gone(self.0.commit(vec![request], None)).map(|_| ())
+    }
+
+    /// Deletes the table, if no record is in it. Says whether it was there.
+    pub fn clear(&self) -> Answer<bool> {
+        if !self.all()?.is_empty() {
+            return Ok(false);
+        }
+        let name = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
+        let request = Message::new(message::DELTABLE, 0, Family::Inet, name);
+        gone(self.0.commit(vec![request], None))
     }
 }
 
-/// Deletes the record of an ENI, if there is one.
-pub fn delete(eni: Mac) -> Answer<()> {
-    let request = Message::new(message::DELSETELEM, 0, Family::Inet, list(&key(eni)));
-    match Netfilter::open()?.commit(vec![request]) {
-        Err(error) if error.errno == Errno::ENOENT => Ok(()),
-        deleted => deleted,
-    }
-}
-
-/// Deletes the table, if no record is in it. Says whether it was there.
-pub fn clear() -> Answer<bool> {
-    if !all()?.is_empty() {
-        return Ok(false);
-    }
-    let name = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
-    let request = Message::new(message::DELTABLE, 0, Family::Inet, name);
-    match Netfilter::open()?.commit(vec![request]) {
+/// Whether something was deleted, which may be gone already.
+fn gone(answer: Answer<()>) -> Answer<bool> {
+    match answer {
         Err(error) if error.errno == Errno::ENOENT => Ok(false),
-        deleted => deleted.map(|()| true),
+        answer => answer.map(|()| true),
     }
 }
 

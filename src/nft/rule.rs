@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub const TABLE: &str = "oci_awsvpc";
 
 /// The families of our tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4 and IPv6: what enters a namespace, leaves it, and what is routed.
     Inet,
@@ -25,7 +25,7 @@ pub enum Family {
 }
 
 /// One table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Table {
     /// Its family.
     pub family: Family,
@@ -36,7 +36,7 @@ pub struct Table {
 }
 
 /// One chain. What it does not decide, it accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chain {
     /// Its name.
     pub name: &'static str,
@@ -51,7 +51,7 @@ pub struct Chain {
 }
 
 /// What a chain is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// To let through or not.
     Filter,
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 /// Where a chain is hooked in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hook {
     /// Whatever comes in.
     Prerouting,
@@ -75,7 +75,7 @@ pub enum Hook {
 }
 
 /// A set of leases: port, MAC address, IP address of one family.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Set {
     /// Its name.
     pub name: &'static str,
@@ -86,7 +86,7 @@ pub struct Set {
 }
 
 /// A lease and one of its addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Element {
     /// The lease, and so the port and the MAC address.
     pub lease: Lease,
@@ -95,11 +95,11 @@ pub struct Element {
 }
 
 /// One rule: what a packet must be, and what becomes of it then.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule(pub Vec<Part>);
 
 /// What a rule is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// It came in by such an interface.
     In(Interfaces),
@@ -117,6 +117,8 @@ pub enum Part {
     From(IpNetwork),
     /// The packet goes there.
     To(IpNetwork),
+    /// It is of this protocol.
+    Protocol(Transport),
     /// It goes to this port.
     Port(Transport, u16),
     /// It answers what the namespace itself began.
@@ -133,14 +135,16 @@ pub enum Part {
     Accept,
     /// Drop it.
     Drop,
-    /// Drop it and tell the sender at once.
+    /// Drop it and tell the sender by an ICMP error.
     Reject,
+    /// Drop it, and reset the TCP connection that it belongs to.
+    Reset,
     /// Send it there instead.
     Redirect(SocketAddr),
 }
 
 /// One interface or several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Interfaces {
     /// The one of this name.
     Named(InterfaceName),
@@ -149,7 +153,7 @@ pub enum Interfaces {
 }
 
 /// What a frame carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EtherType {
     /// IPv4.
     Ip,
@@ -160,7 +164,7 @@ pub enum EtherType {
 }
 
 /// Protocols that have ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// TCP.
     Tcp,
@@ -169,7 +173,7 @@ pub enum Transport {
 }
 
 /// Which of a frame's fields name its sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sender {
     /// Those of the frame and of an IPv4 packet.
     Ip,

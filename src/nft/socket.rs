@@ -20,7 +20,7 @@ use rtnetlink::{
 /// How often a dump that changed under our hands is made again.
 const DUMP_TRIES: usize = 10;
 
-/// More than the kernel puts into one part of a dump (`netlink_recvmsg`, net/netlink/af_netlink.c: 32 KiB).
+/// More than the kernel puts into one part of a dump (32 KiB: `netlink_recvmsg`, `net/netlink/af_netlink.c`).
 const PART: usize = 1 << 16;
 
 /// What a socket takes by default, less what the kernel adds, in bytes (`net.core.wmem_default`).
@@ -30,6 +30,7 @@ const SMALL: usize = 200_000;
 const GENERAL: usize = 4;
 
 /// A netfilter socket.
+#[derive(Debug)]
 pub(super) struct Netfilter(Socket);
 
 /// One message of an answer: the attributes of an object; an error or, without one, that all is done.
@@ -51,9 +52,9 @@ impl Netfilter {
     }
 
     /// Makes a transaction happen, as a whole or not at all.
-    pub(super) fn commit(&self, messages: Vec<Message>) -> Answer<()> {
+    pub(super) fn commit(&self, messages: Vec<Message>, seen: Option<u32>) -> Answer<()> {
         // The first answer is what was wrong first, if anything was.
-        let (replies, _) = self.ask(&transaction(messages), |replies| !replies.is_empty())?;
+        let (replies, _) = self.ask(&transaction(messages, seen), |replies| !replies.is_empty())?;
         match replies.into_iter().next() {
             Some(Reply::End(None)) => Ok(()),
             Some(Reply::End(Some(error))) => Err(error),
@@ -63,7 +64,12 @@ impl Netfilter {
 
     /// Asks for objects; gives the attributes of each, `None` where there is no such object.
     pub(super) fn get(&self, requests: &[Message]) -> Answer<Vec<Option<Vec<u8>>>> {
-        let (replies, _) = self.ask(requests, |replies| replies.len() == requests.len())?;
+        // Who may not ask is told once.
+        let is_denied =
+            |reply: &Reply| matches!(reply, Reply::End(Some(error)) if error.is_denied());
+        let is_enough =
+            |replies: &[Reply]| replies.len() == requests.len() || replies.iter().any(is_denied);
+        let (replies, _) = self.ask(requests, is_enough)?;
         let object = |reply| match reply {
             Reply::Object(object) => Ok(Some(object)),
             Reply::End(Some(error)) if error.errno != Errno::ENOENT => Err(error),
@@ -100,7 +106,9 @@ impl Netfilter {
         is_enough: impl Fn(&[Reply]) -> bool,
     ) -> Answer<(Vec<Reply>, bool)> {
         let mut request = Vec::new();
-        messages.iter().for_each(|message| message.append_to(&mut request));
+        for message in messages {
+            message.append_to(&mut request);
+        }
         if request.len() > SMALL {
             // Where we may not, sending fails.
             setsockopt(&self.0, SndBufForce, &(2 * request.len())).ok();

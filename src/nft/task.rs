@@ -5,15 +5,24 @@
 //! namespaces send through this one. Frames that are written by hand (packet sockets) come by there no more;
 //! they are stopped at the interface, where the kernel has such a hook (`egress`, Linux 5.16).
 
-use super::rule::{Chain, EtherType, Family, Hook, Part, Rule, Table};
+use super::rule::{Chain, EtherType, Family, Hook, Part, Rule, Table, Transport};
 use crate::net::name::InterfaceName;
 use ipnetwork::IpNetwork;
 
 /// Rejects packets to these destinations. After destinations are changed (`dstnat`, -100): a proxy in the task
 /// may answer for them.
+///
+/// TCP by a reset: an ICMP error may come while the kernel is still busy connecting, which then waits for a
+/// second (`tcp_v6_err`, `net/ipv6/tcp_ipv6.c`).
 pub(super) fn packets(blocked: &[IpNetwork]) -> Vec<Table> {
-    let reject = |network: &IpNetwork| Rule(vec![Part::To(*network), Part::Count, Part::Reject]);
-    let rules = || blocked.iter().map(reject).collect();
+    let reject = |network: &IpNetwork| {
+        let (to, tcp) = (Part::To(*network), Part::Protocol(Transport::Tcp));
+        [
+            Rule(vec![to.clone(), tcp, Part::Count, Part::Reset]),
+            Rule(vec![to, Part::Count, Part::Reject]),
+        ]
+    };
+    let rules = || blocked.iter().flat_map(reject).collect();
     let chains = vec![
         Chain::filter("output", Hook::Output, 0, rules()),
         Chain::filter("forward", Hook::Forward, 0, rules()),

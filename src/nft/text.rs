@@ -1,4 +1,4 @@
-//! Rules in nft's language, for people. `nft -f` makes of it what [`super::install`] installs.
+//! Rules in nft's language, for people. `nft -f` makes of it what [`super::install()`] installs.
 
 use super::rule::{
     Chain, Element, EtherType, Family, Hook, Interfaces, Kind, Part, Rule, Sender, Set, TABLE,
@@ -42,7 +42,11 @@ impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_ipv4 { "ipv4_addr" } else { "ipv6_addr" };
         let name = self.name;
-        writeln!(f, "\tset {name} {{\n\t\ttype ifname . ether_addr . {kind}\n\t\telements = {{")?;
+        writeln!(
+            f,
+            "\tset {name} {{\n\t\ttype ifname . ether_addr . {kind}\n\t\tsize {}\n\t\telements = {{",
+            self.elements.len()
+        )?;
         self.elements.iter().try_for_each(|element| writeln!(f, "\t\t\t{element},"))?;
         f.write_str("\t\t}\n\t}\n")
     }
@@ -100,8 +104,8 @@ impl fmt::Display for Part {
             Self::FrameTo(network) => frame_to(f, *network),
             Self::From(network) => write!(f, "{} saddr {}", ip(network.ip()), plain(*network)),
             Self::To(network) => write!(f, "{} daddr {}", ip(network.ip()), plain(*network)),
-            Self::Port(Transport::Tcp, port) => write!(f, "tcp dport {port}"),
-            Self::Port(Transport::Udp, port) => write!(f, "udp dport {port}"),
+            Self::Protocol(transport) => write!(f, "meta l4proto {transport}"),
+            Self::Port(transport, port) => write!(f, "{transport} dport {port}"),
             Self::Answer => f.write_str("ct direction reply ct state established"),
             Self::RedirectedFrom(address) => {
                 write!(f, "ct status dnat ct original {} daddr {address}", ip(*address))
@@ -112,6 +116,7 @@ impl fmt::Display for Part {
             Self::Accept => f.write_str("accept"),
             Self::Drop => f.write_str("drop"),
             Self::Reject => f.write_str("reject"),
+            Self::Reset => f.write_str("reject with tcp reset"),
             Self::Redirect(to) => write!(f, "dnat {} to {to}", ip(to.ip())),
         }
     }
@@ -123,6 +128,15 @@ impl fmt::Display for Interfaces {
             Self::Named(name) => write!(f, "\"{name}\""),
             Self::BeginningWith(start) => write!(f, "\"{start}*\""),
         }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
     }
 }
 
@@ -175,5 +189,6 @@ fn frame_to(f: &mut fmt::Formatter<'_>, network: IpNetwork) -> fmt::Result {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }

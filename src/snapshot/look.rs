@@ -10,7 +10,7 @@ use crate::{
         socket::Netlink,
     },
     net::{link::Link, route::Route},
-    nft::{self, Ruleset, State, records},
+    nft::{self, Ruleset, State, records::Records},
     process::limits::Limits,
     snapshot::{
         ownership::{is_over, obstacle},
@@ -119,11 +119,13 @@ fn taken(request: &Request<'_>, instance: &Netlink, links: &[Link]) -> Result<BT
 /// The records that may be in the task's way. A namespace that is new is no other task's.
 fn records(request: &Request<'_>, task: &TaskSnapshot) -> Result<Vec<Record>> {
     let is_new = task.links.iter().all(|link| link.loopback);
-    let found = if is_new && request.task.branch.is_none() {
-        records::of(request.task.mac).map(Vec::from_iter)
-    } else {
-        records::all()
-    };
+    let found = Records::open().and_then(|records| {
+        if is_new && request.task.branch.is_none() {
+            records.of(request.task.mac).map(Vec::from_iter)
+        } else {
+            records.all()
+        }
+    });
     match found {
         // Who has no nftables has no records; what needs them says so.
         Err(error) if nft::is_unsupported(&error) => Ok(Vec::new()),
@@ -214,7 +216,7 @@ fn task_snapshot(task: &Task, space: &Space) -> Result<TaskSnapshot> {
 /// Whether something in the namespace keeps a task from the metadata service.
 fn is_blocked(space: &Space) -> Result<bool> {
     // Where we cannot ask, there are no rules.
-    let has_tables = || Ok(nft::present(nft::TASK).is_ok_and(|tables| !tables.is_empty()));
+    let has_tables = || Ok(nft::has_any(nft::TASK).unwrap_or(false));
     let mut is_blocked = space.netns.within(has_tables)?;
     for address in METADATA {
         let route = Route::Blackhole { destination: address.into() };

@@ -16,7 +16,7 @@ use std::{fmt, net::Ipv4Addr};
 const PREFIX: &str = "ecs";
 
 /// One address of the credential subnet, held by one task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease(Ipv4Addr);
 
 impl Lease {
@@ -44,6 +44,17 @@ impl Lease {
     #[must_use]
     pub fn link_name(self) -> InterfaceName {
         InterfaceName::known(format!("{PREFIX}{:08x}", u32::from(self.0)))
+    }
+
+    /// The same name as bytes, and much faster: for a thousand of them.
+    #[must_use]
+    pub fn link_name_bytes(self) -> [u8; 11] {
+        let mut name = *b"ecs00000000";
+        let digits = (0..8).rev().map(|digit| u32::from(self.0) >> (4 * digit) & 0xf);
+        for (byte, digit) in name[PREFIX.len()..].iter_mut().zip(digits) {
+            *byte = b"0123456789abcdef"[digit as usize];
+        }
+        name
     }
 
     /// The MAC address of the interface in the task. The same address always has the same MAC, so
@@ -124,6 +135,7 @@ mod tests {
     fn name_and_mac_follow_from_the_address() {
         let lease = Lease::on("169.254.172.12".parse().expect("an address"));
         assert_eq!(lease.link_name().as_str(), "ecsa9feac0c");
+        assert_eq!(lease.link_name_bytes(), *b"ecsa9feac0c");
         assert_eq!(lease.mac().to_string(), "0a:58:a9:fe:ac:0c");
         assert_eq!(Lease::of_link("ecsa9feac0c"), Some(lease));
         for other in ["ecs-bridge", "ecs-eth0", "ecsA9FEAC0C", "ecs+9feac0c", "eth0", "ecs1"] {

@@ -66,6 +66,8 @@ fn heal(instance: &Instance, mut pause: Pause, next: Next) {
             running.done().well();
             assert_eq!(other.netns().links(), ["lo", "ecs-eth0", "eth0"]);
             other.call("poststop").on(instance).well();
+            // The first one's, where its maker was killed before it could label it.
+            eventually("their veths gone", || instance.ports().is_empty());
         }
         Next::Poststop => {
             pause.call("poststop").on(instance).well();

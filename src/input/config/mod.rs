@@ -141,8 +141,10 @@ impl Eni {
     fn check(&self, credentials: &CredentialNetwork) -> Result<()> {
         let needed = || credentials.endpoints().into_iter().chain(credentials.gateways());
         let is_needed = |network: &&IpNetwork| needed().any(|address| network.contains(address));
-        if let Some(network) = self.block.iter().find(|network| network.prefix() == 0) {
-            return refuse(format!("eni.block {network}: must leave something to reach"));
+        let is_network =
+            |network: &&IpNetwork| network.prefix() > 0 && network.ip() == network.network();
+        if let Some(network) = self.block.iter().find(|network| !is_network(network)) {
+            return refuse(format!("eni.block {network}: must be a network, such as 10.9.0.0/16"));
         }
         match self.block.iter().find(is_needed) {
             Some(network) => {

@@ -73,6 +73,7 @@ fn values_that_make_no_sense_are_named() {
         ("[host]\nopen-udp-ports = [0]", "host.open-udp-ports"),
         ("[eni]\nblock = [\"169.254.170.0/24\"]", "eni.block 169.254.170.0/24"),
         ("[eni]\nblock = [\"10.0.0.0/8\", \"::/0\"]", "eni.block ::/0"),
+        ("[eni]\nblock = [\"10.0.0.1/8\"]", "eni.block 10.0.0.1/8"),
     ] {
         let error = Config::parse(&format!("[credentials]\n{text}\n")).expect_err(text);
         assert!(error.line().contains(named), "{}", error.line());

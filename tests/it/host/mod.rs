@@ -13,19 +13,13 @@ fn ruleset(instance: &Instance) -> String {
 }
 
 /// The names of our chains, as `family name`.
-fn chains(netns: &Netns) -> Vec<String> {
+pub fn chains(netns: &Netns) -> Vec<String> {
     let listed = netns.json("nft --json list chains");
     let all = listed["nftables"].as_array().expect("a list").iter();
     let chains = all.filter_map(|item| item.get("chain"));
     let ours = chains.filter(|chain| chain["table"] == "oci_awsvpc");
     let word = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
-    ours.map(|chain| {
-        let name = word(&chain["name"]);
-        // Its name goes on with a number that stands for all the rules.
-        let name = if name.starts_with("version_") { "version".to_owned() } else { name };
-        format!("{} {name}", word(&chain["family"]))
-    })
-    .collect()
+    ours.map(|chain| format!("{} {}", word(&chain["family"]), word(&chain["name"]))).collect()
 }
 
 /// Rules that are not ours: a firewall's, on every hook.

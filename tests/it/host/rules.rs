@@ -3,14 +3,8 @@
 use super::{FOREIGN, chains, ruleset};
 use crate::fixtures::{Instance, Pause, Server, hook, many_tasks, started};
 
-const ALL: [&str; 6] = [
-    "inet guard",
-    "inet credentials",
-    "inet input",
-    "inet forward",
-    "inet version",
-    "bridge source",
-];
+const ALL: [&str; 5] =
+    ["inet guard", "inet credentials", "inet input", "inet forward", "bridge source"];
 
 #[test]
 fn after_host_teardown_all_rules_are_as_before_host_setup() {
@@ -67,6 +61,20 @@ fn rules_that_somebody_flushed_are_put_back_by_the_next_task_and_by_gc() {
         "nft flush chain inet oci_awsvpc input",
         "nft delete rule inet oci_awsvpc forward handle $(nft --handle list chain inet oci_awsvpc forward \
          | sed -n 's/.*oifname.*handle //p')",
+        // As many as before.
+        "nft replace rule inet oci_awsvpc forward handle $(nft --handle list chain inet oci_awsvpc forward \
+         | sed -n 's/.*oifname.*handle //p') oifname ecs-bridge counter accept",
+        "nft insert rule inet oci_awsvpc input accept",
+        "nft add chain inet oci_awsvpc own && nft add rule inet oci_awsvpc own drop",
+        "nft flush set bridge oci_awsvpc leases",
+        "nft delete element bridge oci_awsvpc leases \
+         { ecsa9feac02 . 0a:58:a9:fe:ac:02 . 169.254.172.2 }",
+        "nft delete element bridge oci_awsvpc leases \
+         { ecsa9feac02 . 0a:58:a9:fe:ac:02 . 169.254.172.2 } && \
+         nft add element bridge oci_awsvpc leases \
+         { ecsa9feac02 . 0a:58:a9:fe:ac:02 . 169.254.172.3 }",
+        "nft add table inet oci_awsvpc '{ flags dormant; }'",
+        "nft chain inet oci_awsvpc input '{ policy drop; }'",
     ];
     for heals in ["prestart", "gc"] {
         let (instance, pause) = started();
@@ -137,8 +145,10 @@ fn what_is_printed_is_what_is_installed() {
     let folder = tempfile::tempdir().expect("a folder");
     let other = "[credentials]\nbridge = \"cred0\"\nsubnet = \"10.99.0.0/28\"\ngateway = \"10.99.0.1\"\n\
         endpoint = \"10.98.0.1\"\nipv6-subnet = \"fd00:ec::/64\"\nisolation = false\n\
-        [host]\nopen-tcp-ports = [53, 8125]\nagent = \"127.0.0.2:4000\"\n";
-    for config in ["", other] {
+        [host]\nopen-tcp-ports = [53, 8125]\nopen-udp-ports = [53]\nagent = \"127.0.0.2:4000\"\n";
+    let routed = "[credentials]\nsubnet = \"10.99.0.0/20\"\ngateway = \"10.99.0.9\"\n\
+        ipv6-subnet = \"fd00:ec::/62\"\nipv6-endpoint = \"fd00:cc::7\"\n[host]\nagent = \"172.17.0.2:80\"\n";
+    for config in ["", other, routed] {
         let (instance, elsewhere) = (Instance::new(), Instance::new());
         let before = instance.netns.snapshot();
         let print = hook("host-setup").config(&folder, config).option("--print");
@@ -151,5 +161,48 @@ fn what_is_printed_is_what_is_installed() {
         elsewhere.netns.run(&format!("nft -f - <{}", printed.display()));
         hook("host-setup").config(&folder, config).on(&instance).report();
         assert_eq!(ruleset(&instance), ruleset(&elsewhere));
+        assert_eq!(as_json(&instance), as_json(&elsewhere));
+        // And the hook knows them for its own.
+        let report = hook("host-setup").config(&folder, config).on(&elsewhere).report();
+        assert!(!report.contains("nftables rules"), "{report}");
     }
+}
+
+/// All that nft knows of the rules, but for the numbers that the kernel gives them in the order in which they are
+/// made.
+fn as_json(instance: &Instance) -> serde_json::Value {
+    let mut listed = instance.netns.json("nft --json --stateless list ruleset");
+    for item in listed["nftables"].as_array_mut().expect("a list") {
+        for (_, object) in item.as_object_mut().expect("an object") {
+            object.as_object_mut().expect("an object").remove("handle");
+        }
+    }
+    listed
+}
+
+/// As it is where others change rules all the time: then all of it is read, and left alone.
+#[test]
+fn rules_of_others_change_nothing_about_ours() {
+    let instance = Instance::new();
+    hook("host-setup").on(&instance).report();
+    instance.netns.run(FOREIGN);
+    let before = instance.netns.run("nft --handle --stateless list ruleset");
+    assert_eq!(hook("host-setup").on(&instance).report(), "nothing to do\n");
+    assert_eq!(instance.netns.run("nft --handle --stateless list ruleset"), before);
+}
+
+/// More than one message, and more than a socket takes unasked.
+#[test]
+#[ignore = "needs real root: a message of 1.5 MB"]
+fn the_largest_subnet_is_listed_whole() {
+    let instance = Instance::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = "[credentials]\nsubnet = \"10.64.0.0/18\"\ngateway = \"10.64.0.1\"\n\
+        ipv6-subnet = \"fd00:ec::/64\"\n";
+    hook("host-setup").config(&folder, large).on(&instance).report();
+    let listed = instance.netns.json("nft --json list set bridge oci_awsvpc leases6");
+    assert_eq!(listed["nftables"][1]["set"]["elem"].as_array().map(Vec::len), Some(16_381));
+    instance.netns.run(FOREIGN);
+    let report = hook("host-setup").config(&folder, large).on(&instance).report();
+    assert_eq!(report, "nothing to do\n");
 }

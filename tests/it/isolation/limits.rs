@@ -1,10 +1,6 @@
 //! What is not stopped, because a hook cannot: docs/security.md says so, and here is the proof.
 
-use super::{
-    LATE,
-    arena::{Arena, Defence},
-};
-use crate::fixtures::{Frame, Instance, Pause, Server, Wire, mac};
+use crate::fixtures::{Instance, Pause, Server};
 use std::process::{Command, Output};
 
 /// A macvlan, in the task, on the instance's own `eth0`: to be what the instance is in the VPC. The
@@ -42,25 +38,14 @@ fn cap_net_admin_is_the_instances_unless_the_task_has_a_user_namespace() {
     }
 }
 
-/// The block is a route of the task. A frame that a raw socket sends over the task's own ENI asks no
-/// route, and the VPC answers it.
+/// The block is the task's own rules and routes, which its root can delete who has `CAP_NET_ADMIN`.
 #[test]
-fn a_raw_socket_reaches_the_metadata_service_by_the_tasks_own_eni() {
-    let arena = Arena::new(Defence::Default, "", LATE);
-    let (router, metadata) = (&arena.instance.router, "169.254.169.254");
-    router.ip("addr add 169.254.169.254/32 dev lo");
-    let server = Server::start(router, "169.254.169.254:80", "metadata");
-    assert_eq!(server.ask_from(&arena.a.netns), None);
-
-    let link = |netns: &crate::fixtures::Netns, name: &str| {
-        mac(netns.link(name).expect(name)["address"].as_str().expect("text"))
-    };
-    let (own, gateway) = (link(&arena.a.netns, "eth0"), link(router, "eni"));
-    let metadata = metadata.parse().expect("an address");
-    let syn = Frame::syn([10, 0, 0, 5].into(), 4711, metadata, 80, "").between(own, gateway);
-    let wire = Wire::open(&arena.a.netns, "eth0");
-    wire.send(&syn);
-    assert!(wire.sees(LATE, |frame| frame.len() > 47
-        && frame[26..30] == metadata.octets()
-        && frame[47] == 0x12));
+fn cap_net_admin_in_the_task_opens_the_way_to_the_metadata_service() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    instance.router.ip("addr add 169.254.169.254/32 dev lo");
+    let server = Server::start(&instance.router, "169.254.169.254:80", "metadata");
+    pause.call("prestart").on(&instance).silently();
+    assert_eq!(server.ask_from(&pause.netns()), None);
+    pause.netns().run("nft flush ruleset && ip route del blackhole 169.254.169.254");
+    assert_eq!(server.ask_from(&pause.netns()).as_deref(), Some("metadata"));
 }

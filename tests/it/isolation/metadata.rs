@@ -48,6 +48,7 @@ fn proxied(arena: &Arena) {
 /// A opens the way that the hook closed, and asks.
 fn asks(arena: &Arena, server: &Server) -> bool {
     let task = &arena.a.netns;
+    task.run("nft flush ruleset");
     task.ip("route del blackhole 169.254.169.254");
     task.ip(&format!("route add {METADATA} via {GATEWAY} dev ecs-eth0"));
     let answered = arena.soon(|| server.ask_from(task).is_some());
@@ -82,6 +83,7 @@ fn over_ipv6(arena: &Arena) -> bool {
     let (task, gateway) = (&arena.a.netns, link_local(&arena.instance.netns, "ecs-bridge"));
     task.ip("-6 addr replace fd00:66::2/64 dev ecs-eth0 nodad");
     arena.instance.netns.ip("-6 route replace fd00:66::/64 dev ecs-bridge");
+    task.run("nft flush ruleset");
     task.ip("-6 route del blackhole fd00:ec2::254");
     task.ip(&format!("-6 route add fd00:ec2::254 via {gateway} dev ecs-eth0"));
     let answered = arena.soon(|| server.ask_from(task).is_some());

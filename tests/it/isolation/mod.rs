@@ -12,6 +12,7 @@ mod ipv6;
 mod limits;
 mod metadata;
 mod other_task;
+mod own_eni;
 mod routing;
 mod scan;
 mod vlan;
