@@ -14,6 +14,8 @@ pub struct Handover {
     pub neighbour: Pause,
     /// What is left of the hostile task when its pause container is dead.
     program: Option<Pause>,
+    /// Where the configuration is: with less patience than usual.
+    folder: tempfile::TempDir,
     /// What the instance and the neighbour were before the hostile task.
     before: [Snapshot; 2],
     /// The ENI in the hostile task, as the hook made it.
@@ -72,8 +74,8 @@ impl Handover {
         let before = [&instance.netns, &neighbour.netns()].map(Netns::snapshot);
         let hostile = Pause::in_a_user_namespace();
         hostile.call("prestart").on(&instance).silently();
-        let fresh = eni_of(&hostile.netns());
-        Self { instance, hostile, neighbour, program: None, before, fresh }
+        let (fresh, folder) = (eni_of(&hostile.netns()), tempfile::tempdir().expect("a folder"));
+        Self { instance, hostile, neighbour, program: None, folder, before, fresh }
     }
 
     /// Ends the hostile task. Gives the task that came after it, if one did already.
@@ -102,7 +104,7 @@ impl Handover {
     pub fn first(&self, first: First) -> Option<Pause> {
         match first {
             First::Poststop => self.poststop().well(),
-            First::Gc => hook("gc").on(&self.instance).report(),
+            First::Gc => self.command("gc").report(),
             First::Next => return self.next_or_refused(),
         };
         None
@@ -113,8 +115,9 @@ impl Handover {
     /// are (`default_device_exit_net` in net/core/dev.c).
     pub fn kernel_sends_home(&mut self, link: &str) {
         let (task, home) = (self.hostile.netns(), self.instance.netns.path());
-        let is_taken =
-            |name: &str| self.instance.netns.try_run(&format!("ip link show {name}")).status.success();
+        let is_taken = |name: &str| {
+            self.instance.netns.try_run(&format!("ip link show {name}")).status.success()
+        };
         task.ip(&format!("link set {link} down"));
         let shown = task.link(link).expect("the ENI");
         for name in shown["altnames"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -132,14 +135,27 @@ impl Handover {
 
     /// The runtime's call at the end of the hostile task.
     pub fn poststop(&self) -> Done {
-        self.hostile.call("poststop").on(&self.instance)
+        self.call(&self.hostile, "poststop").on(&self.instance)
+    }
+
+    /// A call that does not wait long for what does not come.
+    pub fn call(&self, container: &Pause, stage: &str) -> Call {
+        let impatient = "[eni]\nattach-timeout-seconds = 1\nreturn-timeout-seconds = 1\n";
+        container.call(stage).config(&self.folder, impatient)
+    }
+
+    /// A call about no container.
+    pub fn command(&self, words: &str) -> Done {
+        let call = hook(words.split(' ').next().expect("a word"));
+        let call = words.split(' ').skip(1).fold(call, Call::option);
+        call.on(&self.instance)
     }
 
     /// Asserts that another task gets the ENI and works.
     #[track_caller]
     pub fn next(&self) -> Pause {
         let next = Pause::new();
-        next.call("prestart").on(&self.instance).well();
+        self.call(&next, "prestart").on(&self.instance).well();
         self.assert_works(&next);
         next
     }
@@ -148,13 +164,13 @@ impl Handover {
     #[track_caller]
     pub fn next_or_refused(&self) -> Option<Pause> {
         let next = Pause::new();
-        let done = next.call("prestart").on(&self.instance);
+        let done = self.call(&next, "prestart").on(&self.instance);
         if done.code == Some(0) {
             self.assert_works(&next);
             return Some(next);
         }
         refused(done);
-        hook("gc").on(&self.instance).report();
+        self.command("gc").report();
         None
     }
 
@@ -221,21 +237,25 @@ pub fn refused(done: Done) -> String {
     line
 }
 
-/// Asserts that a call for a container is refused, and that neither it nor the `poststop` which the
-/// runtime calls then has changed the instance or these.
+/// Asserts that a container is refused an ENI with one line that names it, and that neither this nor the
+/// `poststop` which the runtime calls then has changed the instance or these. Gives the line.
 #[track_caller]
-pub fn refused_without_a_trace(instance: &Instance, call: &Call, pause: &Pause, others: &[&Netns]) {
-    let all = || [&instance.netns].into_iter().chain(others.iter().copied());
+pub fn refused_without_a_trace(instance: &Instance, eni: &str, others: &[&Netns]) -> String {
+    let (pause, folder) = (Pause::new(), tempfile::tempdir().expect("a folder"));
+    let own = pause.netns();
+    let all = || [&instance.netns, &own].into_iter().chain(others.iter().copied());
     let before: Vec<Snapshot> = all().map(Netns::snapshot).collect();
-    let line = call.on(instance).badly();
-    assert!(line.contains("02:"), "{line}");
-    for (netns, before) in all().zip(&before) {
-        netns.assert_same(before);
-    }
-    pause.call("poststop").on(instance).silently();
-    for (netns, before) in all().zip(&before) {
-        netns.assert_same(before);
-    }
+    let call = |stage| {
+        let impatient = "[eni]\nattach-timeout-seconds = 1\n";
+        pause.call(stage).config(&folder, impatient).eni("mac-address", eni).on(instance)
+    };
+    let assert_same = || all().zip(&before).for_each(|(netns, before)| netns.assert_same(before));
+    let line = call("prestart").badly();
+    assert!(line.contains(eni), "{line}");
+    assert_same();
+    call("poststop").silently();
+    assert_same();
+    line
 }
 
 /// All that the tools tell of the ENI in a task, but for what is another one's in each.

@@ -5,7 +5,15 @@
 //! router, and "the kernel sends it home" is staged; `tests/vm/guest/custody.sh` has real interfaces.
 
 mod handover;
+mod hidden;
 mod names;
 mod normal_form;
+mod records;
+mod release;
+mod stacked;
+mod strangers;
+mod uplink;
 
-use handover::{EVERY_END, End, First, Handover, NEIGHBOUR_MAC, after_each, refused};
+use handover::{
+    EVERY_END, End, First, Handover, NEIGHBOUR_MAC, after_each, refused, refused_without_a_trace,
+};

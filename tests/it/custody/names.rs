@@ -1,6 +1,6 @@
 //! Names are many per link, and a task gives its ENI any.
 
-use super::{EVERY_END, End, First, Handover, NEIGHBOUR_MAC, after_each, refused};
+use super::{EVERY_END, End, First, Handover, NEIGHBOUR_MAC, after_each};
 use crate::fixtures::{Instance, Pause, eventually};
 use std::time::{Duration, Instant};
 
@@ -112,11 +112,12 @@ fn an_eni_that_comes_home_under_the_name_in_a_policy_rule() {
 fn a_label_that_wishes_for_a_name_that_is_none_of_an_enis() {
     for wish in ["wg0", "ecs-bridge", "ecs-eth0", "lo", "docker0", "tailscale0", "eth0", "eth2"] {
         println!("{wish}");
-        let mut handover = Handover::after(|instance| {
+        let handover = Handover::after(|instance| {
             instance.netns.ip("rule add iif wg0 lookup 100");
         });
         let label = handover.hostile.netns().link("eth0").expect("the ENI")["ifalias"].clone();
-        let label = label.as_str().unwrap_or_default().replace("name=eth1", &format!("name={wish}"));
+        let label =
+            label.as_str().unwrap_or_default().replace("name=eth1", &format!("name={wish}"));
         handover.hostile.does(&format!("ip link set eth0 alias '{label}'"));
         handover.hostile.does("ip link del ecs-eth0");
         handover.hand_over(End::Home(First::Gc));
