@@ -91,7 +91,7 @@ fn everything_at_once() {
              ip link set eth0 gso_max_size 1000 gso_max_segs 1 gro_max_size 1000
              ip link set eth0 mode dormant addrgenmode none mtu 1280
              ip link set eth0 broadcast 02:00:00:00:00:99
-             ip link property add dev eth0 altname ens5 altname ecs-eth0 altname ecs-bridge
+             ip link property add dev eth0 altname ens5 altname ecs-bridge
              ethtool -K eth0 tx off rx off sg off tso off gso off gro off
              ip link set eth0 down
              ip link set eth0 address 02:66:66:66:66:66 alias ''

@@ -17,7 +17,7 @@ fn a_task_whose_programs_live_on_is_over() {
     after_each(&[End::Survived(First::Gc), End::Survived(First::Next)], |_| ());
 }
 
-/// Another process has the number of the pause container's by now.
+/// Its ENI is nobody else's.
 #[test]
 fn a_record_stays_while_the_pause_container_lives() {
     let handover = Handover::new();
@@ -124,7 +124,7 @@ fn two_records_of_one_container() {
     });
 }
 
-/// The same ENI, the same container, a call for another namespace.
+/// Nothing is left to be done, whatever comes first.
 #[test]
 fn a_record_is_deleted_when_the_eni_is_home() {
     for end in EVERY_END {

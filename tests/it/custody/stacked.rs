@@ -34,7 +34,6 @@ fn is_cut_off(handover: &mut Handover, end: End, spy: (&Netns, &str), pid: u32) 
         return;
     }
     assert_eq!(before_next, Some(0), "{}", done.stderr);
-    handover.assert_reaches_router(&next);
     let (task, router) =
         (Wire::open(&next.netns(), "eth0"), Wire::open(&handover.instance.router, "eni"));
     let frame = |says: &str| Frame::other(0x88b5, says).between(mac(ENI_MAC), EVERYBODY);

@@ -117,6 +117,7 @@ fn a_route_to_the_metadata_service_alone() {
 fn a_bridge_that_it_is_a_port_of() {
     stays_with(
         "ip addr flush dev eth0; ip link add br0 type bridge; ip link set eth0 master br0
+         ip link set eth0 type bridge_slave learning off
          ip addr add 10.0.9.2/24 dev br0; ip link set br0 up; ip route add default via 10.0.9.1",
     );
 }
