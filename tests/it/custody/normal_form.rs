@@ -1,6 +1,7 @@
 //! What a task sets on its ENI is not there for the next one.
 
 use super::{EVERY_END, End, First, after_each};
+use crate::fixtures::xdp;
 
 /// By `poststop`; by `gc`; and by the next `prestart`, where nobody has called either.
 const ENDS: [End; 3] = [End::Poststop, End::Home(First::Gc), End::Home(First::Next)];
@@ -81,6 +82,12 @@ fn offloads() {
 #[test]
 fn queues() {
     after("ethtool -L eth0 rx 1 tx 1");
+}
+
+#[test]
+#[ignore = "needs real root: loads a BPF program"]
+fn a_program_that_drops_every_frame() {
+    after_each(&ENDS, |handover| xdp::drop_all(&handover.hostile.netns(), "eth0"));
 }
 
 #[test]
