@@ -8,6 +8,7 @@ mod handover;
 mod hidden;
 mod names;
 mod normal_form;
+mod races;
 mod records;
 mod release;
 mod stacked;
