@@ -60,11 +60,18 @@ next() {
     end next
     [ $worked -eq 0 ] && normal
 }
+# another_eni: the same one, plugged in anew, so that nothing of what was before decides.
+another_eni() {
+    unplug eni
+    plug eni $eni
+    ip link set "$(name_of $eni)" name $own
+}
 # others: what must not change, whatever a task does: the instance's own interface, and the neighbour's.
 others() {
-    ip -json -details address show dev "$uplink" | jq 'map(del(.operstate, .link_netnsid))'
+    local shown='map(del(.operstate, .link_netnsid, .addr_info[].tentative))'
+    ip -json -details address show dev "$uplink" | jq "$shown"
     ip rule && ip route
-    inside neighbour ip -json -details address | jq 'map(del(.operstate, .ifalias))'
+    inside neighbour ip -json -details address | jq "$shown"
 }
 unchanged() {
     others >/tmp/others.now
@@ -104,6 +111,7 @@ check "it comes home by itself, and poststop" call poststop a
 check "finds nothing else to do" normal
 
 topic "custody: what a task set"
+another_eni
 settings() {
     does "$1" sh -c '
         set -e
@@ -130,6 +138,7 @@ check "poststop of a task that lives" call poststop a
 check "brings it home in normal form" normal
 end a
 check "the next task works" next
+another_eni
 hostile a
 settings a
 end a
@@ -138,6 +147,7 @@ check "it comes home by itself, and gc" $hook gc
 check "gives it its normal form" normal
 check "poststop, late" call poststop a
 check "the next task works" next
+another_eni
 hostile a
 settings a
 end a
@@ -146,6 +156,7 @@ check "it comes home by itself, and the next task works at once" next
 check "nobody else has noticed" unchanged
 
 topic "custody: names"
+another_eni
 hostile a
 names=$(seq 480 | sed "s/.*/link property add dev eth0 altname $(printf 'x%.0s' $(seq 120))&/")
 does a ip -batch - <<.
@@ -155,6 +166,7 @@ end a
 until_so came_home
 check "500 alternative names: poststop" call poststop a
 check "sees it all the same" normal
+another_eni
 hostile a
 does a ip link delete ecs-eth0
 does a ip link property add dev eth0 altname ecs-eth0
@@ -170,6 +182,7 @@ check "a name in a policy rule: the next task works" next
 check "and the rule is there" unchanged
 
 topic "custody: interfaces on it"
+another_eni
 stack() {
     child "$1"
     does "$1" ip link add link eth0 name mv0 netns $child type macvlan mode passthru &&
@@ -183,6 +196,7 @@ check "the next task works" next
 kill_child
 end a
 for kind in 'macvlan mode passthru' 'vlan id 7' 'ipvlan mode l2'; do
+    another_eni
     hostile a
     child a
     does a ip link add link eth0 name on0 netns $child type $kind
@@ -194,6 +208,7 @@ for kind in 'macvlan mode passthru' 'vlan id 7' 'ipvlan mode l2'; do
     check "the next task works" next
     kill_child
 done
+another_eni
 hostile a
 stack a
 end a
@@ -203,6 +218,7 @@ check "and the macvlan is gone" empty $child
 kill_child
 
 topic "custody: hidden"
+another_eni
 hide() {
     child "$1"
     does "$1" ip link set eth0 netns $child
@@ -260,6 +276,7 @@ check "leaves no port" normal
 kill_child
 
 topic "custody: others"
+another_eni
 hostile a
 label=$(inside neighbour ip -json link show eth0 | jq --raw-output '.[].ifalias // ""')
 does a ip link set eth0 down
@@ -274,6 +291,7 @@ check "poststop" call poststop a
 nothing_left() { [ -z "$(ip -o link show type bridge_slave)$(ip neighbour show nud permanent)" ]; }
 check "brings its own home" normal
 end neighbour
+another_eni
 container stranger
 ip link set $own netns "$(pid_of stranger)"
 container next
@@ -288,11 +306,12 @@ end next stranger
 topic "custody: the instance's own interface"
 ip link set "$uplink" address 02:00:00:00:00:99
 container next $own_mac
-ip -json -details address show dev "$uplink" | jq 'map(del(.operstate))' >/tmp/uplink
-ip route >>/tmp/uplink
-same_uplink() {
-    { ip -json -details address show dev "$uplink" | jq 'map(del(.operstate))' && ip route; } | diff /tmp/uplink -
+others_here() {
+    ip -json -details address show dev "$uplink" | jq 'map(del(.operstate, .addr_info[].tentative))'
+    ip route
 }
+others_here >/tmp/uplink
+same_uplink() { others_here | diff /tmp/uplink -; }
 check "it is refused by its hardware address" refused "$own_mac" call prestart next
 check "poststop" call poststop next
 check "leaves it alone" same_uplink
