@@ -23,6 +23,7 @@ nft nftables nftables
 iptables-nft iptables iptables-nft
 iptables-legacy iptables iptables-legacy
 strace strace strace
+ethtool ethtool ethtool
 /usr/bin/time time time'
 needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
 needs_for_engines='crun crun crun

@@ -4,12 +4,14 @@
 
 use crate::{
     commands::{Report, host},
-    eni::homecoming::Instance,
+    eni::{find_in, homecoming::Instance},
     error::{Doing, Result},
     input::config::Config,
+    kernel::{netns::Netns, sides::Space},
     net::link::Link,
+    nft::ensure_blocked,
     snapshot::ownership::{is_eni, is_over, lease_of, port_of, records_of_ports, strays},
-    task::record::Record,
+    task::{blocked, record::Record},
 };
 
 /// Does all of it. Each part is tried, whatever becomes of the others.
@@ -34,7 +36,7 @@ pub fn collect(config: &Config) -> Result<Report> {
                 let outcome = instance.take_down(record);
                 report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
             }
-            Ok(false) => {}
+            Ok(false) => report.add(put_block_back(&instance, record, config)),
             Err(error) => report.add(Err(error)),
         }
     }
@@ -54,6 +56,27 @@ pub fn collect(config: &Config) -> Result<Report> {
     }));
     report.add(host::repair(config));
     Ok(report)
+}
+
+/// The rules that keep a living task from the metadata service, and from what else it must not reach.
+fn put_block_back(
+    instance: &Instance<'_>,
+    record: &Record,
+    config: &Config,
+) -> Result<Option<String>> {
+    let label = &record.label;
+    let blocked = blocked(!label.opens_metadata, &config.eni.block);
+    let Some(pause) = label.pause.filter(|_| !blocked.is_empty()) else { return Ok(None) };
+    let doing = || format!("putting back the rules of container {}", label.container);
+    let Ok(space) = Netns::of_pid(pause.pid).and_then(Space::within) else {
+        return Ok(None); // it ended just now
+    };
+    // It may be on its way in, or have been moved on by the task.
+    let found = find_in(&space, &instance.space, label)?.filter(|_| space.id() == label.netns);
+    let Some(name) = found.and_then(|link| link.name.parse().ok()) else { return Ok(None) };
+    let mended = ensure_blocked(&space.netns, &name, &blocked).doing(doing)?;
+    let what = format!("rules that block packets of container {} are put back", label.container);
+    Ok(mended.then_some(what))
 }
 
 fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {

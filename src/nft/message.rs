@@ -77,6 +77,11 @@ impl Message {
         Self { kind, flags, family: number(family), resource: 0, attributes }
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes_of_attributes(&self) -> &[u8] {
+        self.attributes.bytes()
+    }
+
     /// The beginning or end of a transaction.
     fn bracket(kind: u16, attributes: Attributes) -> Self {
         let resource = NFNL_SUBSYS_NFTABLES;

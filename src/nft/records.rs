@@ -161,7 +161,7 @@ mod tests {
                     bridge=ecs-bridge";
         let record = Record::parse(text).expect("a record");
         let sent = addition(&record);
-        assert_eq!(records(sent.attributes_for_test()), [record]);
+        assert_eq!(records(sent.bytes_of_attributes()), [record]);
         let other: Mac = "02:5a:a1:1a:43:43".parse().expect("a MAC");
         assert_eq!(records(list(&key(other)).bytes()), []);
     }

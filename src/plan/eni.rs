@@ -83,6 +83,7 @@ fn stay(
         steps.extend(normalisation(link, task, Side::Task));
     }
     let label = known.unwrap_or_else(|| label_of_adopted(link, request, snapshot));
+    let label = Label { opens_metadata: !task.block_metadata, ..label };
     steps.extend(own_mac(link, task));
     if link.alias.as_ref() != Some(&label.to_string()) {
         steps.push(Step::SetLabel { link: inside.clone(), label: label.clone() });

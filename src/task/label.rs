@@ -40,6 +40,8 @@ pub struct Label {
     pub pause: Option<Process>,
     /// Which hardware the ENI is.
     pub device: Option<Device>,
+    /// Whether the task may reach the instance metadata service.
+    pub opens_metadata: bool,
     /// Where the ENI is, if it is a branch: then nothing of it is on the instance.
     pub branch: Option<Branch>,
 }
@@ -70,6 +72,7 @@ impl Label {
             netns: value("netns")?.parse().ok()?,
             pause: parsed(value("pause"))?,
             device: parsed(value("device"))?,
+            opens_metadata: value("metadata") == Some("open"),
             branch: match value("trunk") {
                 Some(trunk) => {
                     let (trunk, vlan) = (trunk.parse().ok()?, value("vlan")?.parse().ok()?);
@@ -99,6 +102,7 @@ impl fmt::Display for Label {
         )?;
         self.pause.map_or(Ok(()), |pause| write!(f, " pause={pause}"))?;
         self.device.as_ref().map_or(Ok(()), |device| write!(f, " device={device}"))?;
+        f.write_str(if self.opens_metadata { " metadata=open" } else { "" })?;
         match &self.branch {
             Some(Branch { trunk, vlan }) => write!(f, " trunk={trunk} vlan={vlan}"),
             None => Ok(()),
@@ -138,6 +142,7 @@ mod tests {
             netns: "4026532177/41".parse().expect("a namespace"),
             pause: "4711@123456".parse().ok(),
             device: "pci:0000:00:06.0".parse().ok(),
+            opens_metadata: false,
             branch: None,
         }
     }
@@ -208,6 +213,7 @@ mod tests {
             netns: NetnsId { inode: u32::MAX.into(), cookie: Some(u64::MAX) },
             pause: Some(Process { pid: 4_194_304, started: u64::MAX }),
             branch: Some(branch()),
+            opens_metadata: true,
             device: None,
             ..label()
         }

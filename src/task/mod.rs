@@ -65,9 +65,7 @@ impl Task {
     /// All that is out of reach.
     #[must_use]
     pub fn blocked(&self) -> Vec<IpNetwork> {
-        let metadata = METADATA.map(IpNetwork::from);
-        let metadata = if self.block_metadata { &metadata[..] } else { &[] };
-        [metadata, &self.block].concat()
+        blocked(self.block_metadata, &self.block)
     }
 
     /// Whether any address is an IPv6 one.
@@ -87,4 +85,12 @@ impl Task {
 #[must_use]
 pub fn credential_name() -> InterfaceName {
     InterfaceName::known(CREDENTIAL_INTERFACE.to_owned())
+}
+
+/// All that is out of a task's reach.
+#[must_use]
+pub fn blocked(block_metadata: bool, block: &[IpNetwork]) -> Vec<IpNetwork> {
+    let metadata = METADATA.map(IpNetwork::from);
+    let metadata = if block_metadata { &metadata[..] } else { &[] };
+    [metadata, block].concat()
 }

@@ -21,7 +21,7 @@ enum Next {
 const ALL: [Next; 4] = [Next::Destroyed, Next::Again, Next::Another, Next::Poststop];
 
 /// Kills a call before its `number`th request to the kernel. False: it had fewer.
-fn kill_at_request(call: Call, instance: &Instance, number: usize) -> bool {
+pub fn kill_at_request(call: Call, instance: &Instance, number: usize) -> bool {
     let inject = format!("inject=sendto:signal=SIGKILL:when={number}");
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e", &inject];
     let done = call.through(&strace).on(instance);

@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod cost;
+mod custody;
 mod engines;
 mod environment;
 mod fixtures;

@@ -48,6 +48,7 @@ pub fn label() -> impl Strategy<Value = Label> {
             pause,
             // A branch is no hardware.
             device: device.filter(|_| branch.is_none()),
+            opens_metadata: mtu % 2 == 0,
             branch,
         },
     )

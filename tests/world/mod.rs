@@ -7,7 +7,7 @@ mod netns;
 mod pause;
 
 pub use instance::{ENI_MAC, Instance};
-pub use netns::Netns;
+pub use netns::{Netns, Snapshot};
 pub use pause::Pause;
 
 use std::time::{Duration, Instant};

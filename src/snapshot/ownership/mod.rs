@@ -224,6 +224,7 @@ fn label_of_request(link: &Link, request: &Request) -> Label {
         netns: request.netns,
         pause: Some(request.pause),
         device: link.device.clone(),
+        opens_metadata: !request.task.block_metadata,
         branch: None,
     }
 }
@@ -244,6 +245,7 @@ pub fn label_of_found(link: &Link, eni: Mac) -> Label {
         netns,
         pause: None,
         device: link.device.clone(),
+        opens_metadata: false,
         branch: None,
     }
 }

@@ -1,13 +1,10 @@
 //! The task's rules come, change, come back, and go with the ENI.
 
-use super::{Block, LATE, METADATA, METADATA6, OWN, ROUTER, SOON, Subnet};
+use super::{Block, LATE, METADATA, OWN, ROUTER, SOON, Subnet};
 use crate::{
     fixtures::{Frame, Pause, Server, Wire, eventually, hook},
     host::chains,
 };
-
-use oci_awsvpc_hook::{netns::Netns as TaskNetns, nft::ensure_blocked};
-use std::net::IpAddr;
 
 const BLOCK: [&str; 3] = ["inet output", "inet forward", "netdev egress"];
 
@@ -78,18 +75,22 @@ fn what_a_task_does_to_its_rules_is_mended_by_the_next_call() {
     }
 }
 
-/// What `gc` will do about a living task.
 #[test]
-fn rules_of_a_living_task_can_be_put_back_from_outside() {
+fn gc_puts_the_rules_of_a_living_task_back() {
     let subnet = Subnet::new(Block::Default);
-    let (whole, eni) = (ruleset(&subnet), "eth0".parse().expect("a name"));
-    let blocked = [IpAddr::from(METADATA).into(), IpAddr::from(METADATA6).into()];
-    let netns = TaskNetns::of_pid(subnet.pause.pid().cast_signed()).expect("its namespace");
-    let ensure = || ensure_blocked(&netns, &eni, &blocked).expect("done");
-    assert!(!ensure(), "nothing to mend");
+    let whole = ruleset(&subnet);
+    assert_eq!(hook("gc").on(&subnet.instance).report(), "nothing to do\n");
+    let instances = subnet.instance.netns.run("nft --handle --stateless list ruleset");
     subnet.task.run("nft flush ruleset");
-    assert!(ensure());
+    let report = hook("gc").on(&subnet.instance).report();
+    assert!(report.contains("are put back") && report.contains(&subnet.pause.id), "{report}");
     assert_eq!(ruleset(&subnet), whole);
+    assert_eq!(subnet.instance.netns.run("nft --handle --stateless list ruleset"), instances);
+    assert_eq!(hook("gc").on(&subnet.instance).report(), "nothing to do\n");
+    // What the task may reach, it still may.
+    let subnet = Subnet::new(Block::Off);
+    assert_eq!(hook("gc").on(&subnet.instance).report(), "nothing to do\n");
+    assert_eq!(subnet.task.run("nft list tables"), "");
 }
 
 /// Where the interface left, the kernel may have kept the chain without it, or deleted it.
