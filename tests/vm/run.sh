@@ -92,7 +92,7 @@ add_modules() {
 make_initramfs() {
     local applet
     rm -rf "$root"
-    mkdir -p "$root"/{bin,lib,usr,proc,sys,dev,run,tmp,etc,test}
+    mkdir -p "$root"/{bin,lib,usr,proc,sys,dev,run,tmp,etc,mnt,test}
     ln -s bin "$root/sbin"
     ln -s ../bin "$root/usr/sbin"
     cp "$(command -v busybox)" "$root/bin/busybox"
