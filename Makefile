@@ -118,11 +118,13 @@ vm:
 	@echo 'NOT RUN: tests/vm/run.sh, all tests with real NICs; it needs Debian on x86-64' >&2
 endif
 
-# TOPICS=trunk runs the checks in tests/vm/guest/trunk.sh only.
+# KERNEL=5.10, 6.1, 6.12 or 7; TOPICS=trunk runs the checks in tests/vm/guest/trunk.sh only.
+KERNEL ?= 6.1
+
 test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
 	@tests/install-tools.sh run
 	@tests/install-tools.sh vm
-	@tests/vm/run.sh $(HOOK) $(TOPICS)
+	@KERNEL=$(KERNEL) tests/vm/run.sh $(HOOK) $(TOPICS)
 
 # The benches are a package of their own; what they print and plot is in target/bench.
 ROUNDS ?= 40
