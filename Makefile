@@ -112,7 +112,11 @@ else
 endif
 
 ifeq ($(shell uname -m)$(shell command -v apt-get >/dev/null && echo apt),x86_64apt)
-vm: test-vm
+vm: build
+	@tests/install-tools.sh run
+	@tests/install-tools.sh vm
+	@KERNEL=6.1 tests/vm/run.sh $(HOOK)
+	@for kernel in 5.10 7; do KERNEL=$$kernel tests/vm/run.sh $(HOOK) core || exit 1; done
 else
 vm:
 	@echo 'NOT RUN: tests/vm/run.sh, all tests with real NICs; it needs Debian on x86-64' >&2
