@@ -112,17 +112,23 @@ else
 endif
 
 ifeq ($(shell uname -m)$(shell command -v apt-get >/dev/null && echo apt),x86_64apt)
-vm: test-vm
+vm: build
+	@tests/install-tools.sh run
+	@tests/install-tools.sh vm
+	@KERNEL=6.1 tests/vm/run.sh $(HOOK)
+	@for kernel in 5.10 7; do KERNEL=$$kernel tests/vm/run.sh $(HOOK) core || exit 1; done
 else
 vm:
 	@echo 'NOT RUN: tests/vm/run.sh, all tests with real NICs; it needs Debian on x86-64' >&2
 endif
 
-# TOPICS=trunk runs the checks in tests/vm/guest/trunk.sh only.
+# KERNEL=5.10, 6.1, 6.12 or 7; TOPICS=trunk runs the checks in tests/vm/guest/trunk.sh only.
+KERNEL ?= 6.1
+
 test-vm: build ## real NICs, in a virtual machine: plugged, unplugged, and sent home by the kernel
 	@tests/install-tools.sh run
 	@tests/install-tools.sh vm
-	@tests/vm/run.sh $(HOOK) $(TOPICS)
+	@KERNEL=$(KERNEL) tests/vm/run.sh $(HOOK) $(TOPICS)
 
 # The benches are a package of their own; what they print and plot is in target/bench.
 ROUNDS ?= 40

@@ -46,11 +46,12 @@ col bsdextrautils -
 readelf binutils -
 systemctl systemd -'
 
-# Debian only: the kernel is one of its packages. (run.sh fetches that and others, and unpacks them.)
+# Debian only: the kernels are packages of it. (run.sh fetches those and others, and unpacks them.)
 needs_for_vm='qemu-system-x86_64 qemu-system-x86 -
 cpio cpio -
 depmod kmod -
 gzip gzip -
+xz xz-utils -
 strip binutils -
 crun crun -
 /lib/systemd/systemd-networkd systemd -
@@ -149,9 +150,10 @@ engines)
     install "$needs_for_clients"
     ;;
 vm)
-    command -v apt-get >/dev/null || { echo "the virtual machine's kernel is Debian's" >&2; exit 1; }
+    command -v apt-get >/dev/null || { echo "the virtual machine's kernels are Debian's" >&2; exit 1; }
     install "$needs_for_vm"
-    apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq
+    # One that is fetched, not installed.
+    apt-cache show gojq >/dev/null 2>&1 || apt-get update -qq
     ;;
 *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

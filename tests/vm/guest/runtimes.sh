@@ -35,9 +35,9 @@ pause_bundle() {
   }"
 }
 
-# run RUNTIME ID: a container. (This machine's root is an initramfs, which cannot be pivoted from.)
+# run RUNTIME ID: a container.
 run() {
-    "$1" --root "/run/$1" run --no-pivot --detach --bundle "/run/bundles/$2" --pid-file "/run/$2.pid" "$2" \
+    "$1" --root "/run/$1" run --detach --bundle "/run/bundles/$2" --pid-file "/run/$2.pid" "$2" \
         >/tmp/run 2>&1 </dev/null || { cat /tmp/run && return 1; }
 }
 within() { nsenter --target "$(cat "/run/$1.pid")" --net -- ip link show; }
