@@ -29,7 +29,7 @@ pub use crate::{
     task::{
         CREDENTIAL_INTERFACE, Gateway, METADATA, Task,
         branch::Branch,
-        label::{Label, port_mac, short_id},
+        label::{Label, NetworkId, port_mac, short_id},
         lease::Lease,
         record::Record,
     },

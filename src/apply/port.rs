@@ -22,8 +22,8 @@ pub fn ensure_bridge(
     let added = attempt.instance().add_bridge(name, mac, mtu);
     if added.as_ref().is_err_and(KernelError::is_exists) {
         let link = attempt.instance().link(name)?;
-        if link.is_none_or(|link| link.kind.as_deref() != Some("bridge")) {
-            return refuse(format!("{name} is there, but not a bridge"));
+        if let Some(link) = link.filter(|link| link.kind.as_deref() != Some("bridge")) {
+            return refuse(format!("{name} is {} already, which is no bridge", link.name));
         }
     }
     ensured(added)

@@ -11,6 +11,13 @@ use crate::{
 /// that it was faster.
 pub fn take(record: &Record) -> Result<Applied> {
     let records = Records::open()?;
+    if !records.are_kept() {
+        log::info!(
+            "this kernel has no nf_tables: nothing but the port tells whose the ENI is, and a task that \
+             may can delete that"
+        );
+        return Ok(Applied::Already);
+    }
     let eni = record.label.eni;
     match records.add(record) {
         Err(error) if error.is_exists() => match records.of(eni)? {

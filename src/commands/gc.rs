@@ -4,7 +4,7 @@
 
 use crate::{
     commands::{Report, host},
-    eni::{find_in, homecoming::Instance},
+    eni::{find_in, homecoming::Instance, neighbours},
     error::{Doing, Result},
     input::config::Config,
     kernel::{netns::Netns, sides::Space},
@@ -50,10 +50,12 @@ pub fn collect(config: &Config) -> Result<Report> {
             report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
         }
     }
-    report.add(instance.forget_neighbours().map(|forgotten| {
-        let entries = "neighbour entries of tasks that are gone are deleted";
-        (forgotten > 0).then(|| format!("{forgotten} {entries}"))
-    }));
+    report.add(neighbours::forget(&instance.space.netlink, instance.credentials).map(
+        |forgotten| {
+            let entries = "neighbour entries of tasks that are gone are deleted";
+            (forgotten > 0).then(|| format!("{forgotten} {entries}"))
+        },
+    ));
     report.add(host::repair(config));
     Ok(report)
 }

@@ -9,7 +9,7 @@ use crate::{
         socket::Netlink,
     },
     nft::{self, Ruleset, records::Records},
-    plan::host::host,
+    plan::host::{host, refuse_other_networks},
     process::{limits::Limits, timings::Timings},
     snapshot::look::{has_nftables, instance_snapshot},
 };
@@ -52,10 +52,12 @@ pub fn set_up(config: &Config) -> Result<Vec<String>> {
 /// They cannot be installed.
 pub fn repair(config: &Config) -> Result<Option<String>> {
     let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
-    let bridge = Netlink::here()?.link(&config.credentials.bridge);
-    if bridge.doing(|| "looking for the bridge")?.is_none() || has_nftables(&ruleset)? {
+    let links = Netlink::here()?.links().doing(|| "listing the instance's links")?;
+    let has_bridge = links.iter().any(|link| link.name == config.credentials.bridge.as_str());
+    if !has_bridge || has_nftables(&ruleset)? {
         return Ok(None);
     }
+    refuse_other_networks(&config.credentials, &links)?;
     nft::install(&ruleset).doing(|| "installing nftables rules on the instance")?;
     Ok(Some("nftables rules are installed again".to_owned()))
 }
@@ -81,9 +83,7 @@ pub fn tear_down(config: &Config) -> Result<Vec<String>> {
     }
     done.extend(remove_rules()?);
     // With the ports, the records of their tasks are gone; what is left belongs to ENIs that are away.
-    if Records::open()?.clear().doing(|| "removing the table of records")? {
-        done.push("the table of records is removed".to_owned());
-    }
+    Records::open()?.clear().doing(|| "removing the table of records")?;
     Ok(done)
 }
 

@@ -6,7 +6,7 @@
 //! the bridge say the same.
 
 use crate::{
-    eni::homecoming::Instance,
+    eni::{homecoming::Instance, neighbours},
     error::{Doing, Result},
     input::{config::Config, container::Container},
     process::timings::Timings,
@@ -52,7 +52,9 @@ pub fn tear_down(
     }
     if !outcomes.is_empty() {
         // Whatever this gives must not hide what was said before.
-        outcomes.extend(instance.forget_neighbours().err().map(Err));
+        outcomes.extend(
+            neighbours::forget(&instance.space.netlink, instance.credentials).err().map(Err),
+        );
     }
     timings.lap("neighbours");
     report(container, told, outcomes, timings)

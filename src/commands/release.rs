@@ -3,7 +3,7 @@
 
 use crate::{
     commands::Report,
-    eni::homecoming::Instance,
+    eni::{homecoming::Instance, neighbours},
     error::{Doing, Result, refuse},
     input::config::Config,
     net::{link::Link, mac::Mac},
@@ -27,12 +27,12 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
         let outcome = instance.take_down(&record)?;
         let container = &record.label.container;
         report.add(Ok(Some(format!("{outcome} (taken from container {container}{from})"))));
-        report.add(instance.forget_neighbours().map(|_| None));
+        report.add(neighbours::forget(&instance.space.netlink, instance.credentials).map(|_| None));
         return Ok(report);
     }
     let at_home: Vec<&Link> = claimants(&links, eni);
-    if !at_home.is_empty() {
-        return Ok(report);
+    if let Some(link) = at_home.first() {
+        return instance.refuse_uplink(link, eni).map(|()| report);
     }
     match instance.fetch_hardware(eni)? {
         Some(what) => report.add(Ok(Some(what))),

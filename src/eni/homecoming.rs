@@ -15,12 +15,11 @@ use crate::{
     nft::records::Records,
     process::limits::Limits,
     snapshot::{
-        ownership::{find, label_of_found, port_of},
+        ownership::{claimants, find, label_of_found, port_of},
         uplinks::uplinks,
     },
     task::{branch::Branch, label::Label, record::Record},
 };
-use nix::net::if_::if_nametoindex;
 use std::time::{Duration, Instant};
 
 /// How long the kernel usually takes to send an ENI home from a namespace that is dying. After that, it is
@@ -91,12 +90,7 @@ impl<'a> Instance<'a> {
     /// Something does; or it is what the instance reaches the world by.
     pub fn restore(&self, link: &Link, label: &Label) -> Result<String> {
         let eni = label.eni;
-        if uplinks(&self.space.netlink, &self.links()?)?.contains(&link.index) {
-            return refuse(format!(
-                "{} ({eni}) carries the instance's default route: it is left as it is",
-                link.name
-            ));
-        }
+        self.refuse_uplink(link, eni)?;
         stacked::remove(&self.space, link, eni)?;
         let Some(name) = restore(&self.space.netlink, link, label, false)? else {
             return Ok(format!("ENI {eni} is no longer attached"));
@@ -108,6 +102,20 @@ impl<'a> Instance<'a> {
             log::warn!("ENI {eni} ({name}): this could not be reset: {}", oddities.join(", "));
         }
         Ok(format!("ENI {eni} is home as {name}"))
+    }
+
+    /// The instance's own interface is never touched.
+    ///
+    /// # Errors
+    /// This is what the instance reaches the world by.
+    pub fn refuse_uplink(&self, link: &Link, mac: Mac) -> Result<()> {
+        if uplinks(&self.space.netlink, &self.links()?)?.contains(&link.index) {
+            return refuse(format!(
+                "{} ({mac}) carries the instance's default route: it is left as it is",
+                link.name
+            ));
+        }
+        Ok(())
     }
 
     /// Brings the ENI home: it is there, or in a namespace that somebody holds, or the kernel sends it.
@@ -200,8 +208,11 @@ impl<'a> Instance<'a> {
         let held = holders::of_everything()?;
         let found = each_namespace(&self.space, &held, |space, holders| {
             let links = space.netlink.links()?;
-            let is_it = |link: &&Link| link.is_hardware() && link.permanent_mac == Some(eni);
-            let Some(link) = links.iter().find(is_it) else { return Ok(None) };
+            // A veth plays an ENI in tests; one whose peer is here cannot.
+            let is_veth = |link: &Link| link.is_veth() && link.peer_netns.is_some();
+            let claimants = claimants(&links, eni);
+            let is_it = |link: &&&Link| link.is_hardware() || is_veth(link);
+            let Some(link) = claimants.iter().find(is_it) else { return Ok(None) };
             let label = label_of_found(link, eni);
             take_out(space, &self.space, &label)?;
             Ok(Some((label, holders.pids())))
@@ -236,11 +247,9 @@ impl<'a> Instance<'a> {
         }
         let delete_in = |held: &Held| {
             each_namespace(&self.space, held, |space, _| {
-                let Some(number) = space.netlink.number_of(&self.space.netns)? else {
-                    return Ok(None);
-                };
-                let (links, number) = (space.netlink.links()?, Some(number));
-                let found = links.iter().find(|link| is_it(link, number));
+                let links = space.netlink.links()?;
+                let number = space.netlink.number_of(&self.space.netns)?;
+                let found = links.iter().find(|link| number.is_some() && is_it(link, number));
                 found
                     .map(|link| gone(space.netlink.delete_link(link.index)).doing(doing))
                     .transpose()
@@ -260,38 +269,6 @@ impl<'a> Instance<'a> {
                 .doing(|| format!("deleting {name}")),
             None => Ok(()),
         }
-    }
-
-    /// Deletes the bridge's neighbour entries whose tasks are gone; gives their number. A veth is
-    /// there before its entry, so an entry seen now whose veth is not there afterwards is nobody's;
-    /// if another task takes its lease in this very moment, that one gets the entry back.
-    pub fn forget_neighbours(&self) -> Result<usize> {
-        match self.try_forget_neighbours() {
-            Err(error) if error.is_no_device() => Ok(0), // no bridge yet
-            forgotten => {
-                forgotten.doing(|| "deleting the neighbour entries of tasks that are gone")
-            }
-        }
-    }
-
-    fn try_forget_neighbours(&self) -> Result<usize, KernelError> {
-        let bridge = self.space.netlink.index(&self.credentials.bridge)?;
-        let mut forgotten = 0;
-        for address in self.space.netlink.permanent_neighbours(bridge)? {
-            let Some(lease) = self.credentials.lease_of(address) else { continue };
-            let is_held = || if_nametoindex(lease.link_name().as_str()).is_ok();
-            if is_held() {
-                continue;
-            }
-            match self.space.netlink.delete_neighbour(bridge, address) {
-                Err(error) if !error.is_absent() => return Err(error),
-                _ => forgotten += 1,
-            }
-            if is_held() {
-                self.space.netlink.add_neighbour(bridge, address, lease.mac(), true)?;
-            }
-        }
-        Ok(forgotten)
     }
 }
 

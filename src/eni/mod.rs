@@ -1,6 +1,7 @@
 //! The ENI's journey: into the task's namespace, out of it, and restored on the instance.
 
 pub mod homecoming;
+pub mod neighbours;
 pub mod normal_form;
 pub mod restore;
 mod search;

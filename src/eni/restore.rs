@@ -9,7 +9,7 @@ use crate::{
     snapshot::ownership::{is_eni, looks_own, strays},
     task::label::Label,
 };
-use std::slice;
+use std::{fs, slice};
 
 /// A name that the kernel completes with the first free number: what it calls physical interfaces
 /// itself whose name is taken when they come home.
@@ -36,6 +36,9 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answ
         instance.set_link(link.index, &DOWN)?;
     }
     normal_form::put_on(instance, link.index, &link.form, &link.alternative_names)?;
+    if link.form.no_arp {
+        reset_dad(&link.name);
+    }
     for (_, address) in instance.addresses(link.index)? {
         match instance.delete_address(link.index, address) {
             Err(error) if !error.is_absent() => return Err(error),
@@ -68,6 +71,15 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answ
         label.name
     );
     Ok(name)
+}
+
+/// The kernel switches duplicate address detection off for good where a link comes into a namespace with ARP
+/// switched off (`ipv6_add_dev`, net/ipv6/addrconf.c). Where there is no IPv6, there is nothing to reset.
+fn reset_dad(name: &str) {
+    let option = |of: &str| format!("/proc/sys/net/ipv6/conf/{of}/accept_dad");
+    if let Ok(usual) = fs::read_to_string(option("default")) {
+        fs::write(option(name), usual.trim()).ok();
+    }
 }
 
 /// Makes a name free that an ENI has which came home under it and has one of its own. False: it is somebody

@@ -34,14 +34,16 @@ pub fn remove(instance: &Space, eni: &Link, mac: Mac) -> Result<()> {
 fn remove_in(instance: &Space, held: &Held, eni: &Link, mac: Mac) -> Result<bool> {
     let mut any = false;
     each_namespace(instance, held, |space, holders| {
-        // Only a namespace that knows a number of the instance's has links that lead there.
-        let Some(number) = space.netlink.number_of(&instance.netns)? else {
+        // The kernel gives the instance a number there, if it has none, when it lists a link that leads to it.
+        let links = space.netlink.links()?;
+        let number = space.netlink.number_of(&instance.netns)?;
+        if number.is_none() {
             return Ok(None::<()>);
-        };
+        }
         let is_on = |link: &&Link| {
-            !link.is_veth() && link.peer == Some(eni.index) && link.peer_netns == Some(number)
+            !link.is_veth() && link.peer == Some(eni.index) && link.peer_netns == number
         };
-        for link in space.netlink.links()?.iter().filter(is_on) {
+        for link in links.iter().filter(is_on) {
             let kind = link.kind.as_deref().unwrap_or("link");
             let what =
                 format!("{} ({kind}) in the namespace of pids {}", link.name, holders.pids());
@@ -53,7 +55,7 @@ fn remove_in(instance: &Space, held: &Held, eni: &Link, mac: Mac) -> Result<bool
                         eni.name
                     ));
                 }
-                _ => log::warn!("ENI {mac}: {what} stood on it, and is deleted"),
+                _ => log::info!("ENI {mac}: {what} stood on it, and is deleted"),
             }
             any = true;
         }

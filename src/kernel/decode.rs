@@ -7,6 +7,9 @@ use crate::{
 use rtnetlink::packet_route::link::{LinkFlags, LinkLayerType, State};
 use std::net::IpAddr;
 
+/// `IFF_DEBUG`, `IFF_NOTRAILERS`, `IFF_PORTSEL`, `IFF_AUTOMEDIA` and `IFF_DYNAMIC` (linux/if.h).
+pub(super) const OTHER_FLAGS: u32 = 0x4 | 0x20 | 0x2000 | 0x4000 | 0x8000;
+
 /// What we need of a link. The numbers are those of `linux/if_link.h`; a name or label that is no
 /// text is made one that no label of ours and no name that we set can be equal to.
 #[allow(clippy::too_many_lines)] // a table
@@ -27,6 +30,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<Link> {
     link.form.promiscuous = flags.contains(LinkFlags::Promisc);
     link.form.all_multicast = flags.contains(LinkFlags::Allmulti);
     link.form.multicast = flags.contains(LinkFlags::Multicast);
+    link.form.other_flags = word(8)? & OTHER_FLAGS;
     let (mut state, mut device, mut bus) = (State::Unknown, String::new(), String::new());
     for (kind, value) in attributes(payload.get(IFINFOMSG_LEN..)?) {
         match kind {
@@ -45,7 +49,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<Link> {
             37 => link.peer_netns = number(value).map(u32::cast_signed),
             40 => link.form.gso_max_segments = number(value),
             41 => link.form.gso_max_size = number(value),
-            43 => link.form.xdp = has_xdp(value),
+            43 => link.form.xdp = xdp_of(value),
             50 => link.mtu_range.0 = number(value)?,
             51 => link.mtu_range.1 = number(value)?,
             52 => link.alternative_names = attributes(value).map(|(_, name)| text(name)).collect(),
@@ -71,12 +75,11 @@ pub(super) fn decode(payload: &[u8]) -> Option<Link> {
     Some(link)
 }
 
-/// `IFLA_XDP`: whether a program is attached.
-fn has_xdp(value: &[u8]) -> bool {
+/// `IFLA_XDP`: where programs are attached.
+fn xdp_of(value: &[u8]) -> u8 {
     const IFLA_XDP_ATTACHED: u16 = 2;
-    attributes(value).any(|(kind, value)| {
-        kind == IFLA_XDP_ATTACHED && value.first().is_some_and(|mode| *mode != 0)
-    })
+    let attached = attributes(value).find(|(kind, _)| *kind == IFLA_XDP_ATTACHED);
+    attached.and_then(|(_, mode)| mode.first().copied()).unwrap_or_default()
 }
 
 /// `IFLA_LINKINFO`: the kind, of a VLAN its number, and of a bridge port whether it is locked.

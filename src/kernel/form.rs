@@ -1,9 +1,10 @@
 //! The form of a link, and its alternative names.
 
 use crate::{
-    kernel::{error::Answer, socket::Netlink},
+    kernel::{decode::OTHER_FLAGS, error::Answer, socket::Netlink},
     net::form::Form,
 };
+use nix::errno::Errno;
 use rtnetlink::{
     packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL},
     packet_route::{
@@ -25,6 +26,9 @@ const IFLA_GSO_MAX_SIZE: u16 = 41;
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_FD: u16 = 1;
 const IFLA_XDP_FLAGS: u16 = 3;
+const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
+const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
+const XDP_FLAGS_HW_MODE: u32 = 1 << 3;
 const IFLA_GRO_MAX_SIZE: u16 = 58;
 const IFLA_GSO_IPV4_MAX_SIZE: u16 = 63;
 const IFLA_GRO_IPV4_MAX_SIZE: u16 = 64;
@@ -67,11 +71,38 @@ impl Netlink {
             // What the kernel does not tell, it does not take either.
             wanted.into_iter().for_each(|number| put(kind, number.to_ne_bytes().to_vec()));
         }
-        if now.xdp && !wanted.xdp {
-            let none = [nla(IFLA_XDP_FD, &(-1_i32).to_ne_bytes()), nla(IFLA_XDP_FLAGS, &[0; 4])];
-            put(IFLA_XDP, none.concat());
+        if now.other_flags != wanted.other_flags {
+            message.header.change_mask |= LinkFlags::from_bits_retain(OTHER_FLAGS);
+            message.header.flags |= LinkFlags::from_bits_retain(wanted.other_flags);
         }
-        self.change(&RouteNetlinkMessage::SetLink(message), 0)
+        self.change(&RouteNetlinkMessage::SetLink(message), 0)?;
+        if wanted.xdp == 0 { self.remove_xdp(index, now.xdp) } else { Ok(()) }
+    }
+
+    /// Takes programs away, by the mode that they are attached in.
+    fn remove_xdp(&self, index: u32, attached: u8) -> Answer<()> {
+        let modes: &[u32] = match attached {
+            0 => &[],
+            1 => &[XDP_FLAGS_DRV_MODE],
+            2 => &[XDP_FLAGS_SKB_MODE],
+            3 => &[XDP_FLAGS_HW_MODE],
+            _ => &[XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_HW_MODE],
+        };
+        for mode in modes {
+            let mut message = LinkMessage::default();
+            message.header.index = index;
+            let none = [
+                nla(IFLA_XDP_FD, &(-1_i32).to_ne_bytes()),
+                nla(IFLA_XDP_FLAGS, &mode.to_ne_bytes()),
+            ];
+            message.attributes.push(LinkAttribute::Other(DefaultNla::new(IFLA_XDP, none.concat())));
+            match self.change(&RouteNetlinkMessage::SetLink(message), 0) {
+                // Of several modes, the driver may not know each.
+                Err(error) if error.errno == Errno::EOPNOTSUPP => {}
+                removed => removed?,
+            }
+        }
+        Ok(())
     }
 
     /// Deletes alternative names of a link (`ip link property`).

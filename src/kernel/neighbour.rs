@@ -4,6 +4,7 @@ use crate::{
     kernel::{error::Answer, socket::Netlink},
     net::mac::Mac,
 };
+use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -50,14 +51,11 @@ impl Netlink {
         else {
             return Ok(None);
         };
-        Ok(found.attributes.iter().find_map(|attribute| match attribute {
-            NeighbourAttribute::LinkLayerAddress(bytes) => Mac::from_bytes(bytes),
-            _ => None,
-        }))
+        Ok(found.attributes.iter().find_map(mac_of))
     }
 
-    /// The addresses of a link's permanent IPv4 and IPv6 neighbours.
-    pub fn permanent_neighbours(&self, index: u32) -> Answer<Vec<IpAddr>> {
+    /// The addresses of a link's permanent IPv4 and IPv6 neighbours, with their MAC addresses.
+    pub fn permanent_neighbours(&self, index: u32) -> Answer<Vec<(IpAddr, Option<Mac>)>> {
         let mut request = NeighbourMessage::default();
         request.attributes.push(NeighbourAttribute::IfIndex(index));
         let dump = self.dump(&RouteNetlinkMessage::GetNeighbour(request))?;
@@ -66,11 +64,25 @@ impl Netlink {
                 if message.header.ifindex == index
                     && message.header.state == NeighbourState::Permanent =>
             {
-                message.attributes.iter().find_map(address_of)
+                let address = message.attributes.iter().find_map(address_of)?;
+                Some((address, message.attributes.iter().find_map(mac_of)))
             }
             _ => None,
         };
         Ok(dump.iter().filter_map(|raw| permanent(raw.decode()?)).collect())
+    }
+
+    /// Whether a MAC address is bound to a port of a bridge, or was learned there. (Before Linux 5.1 the kernel
+    /// cannot be asked.)
+    pub fn has_fdb_entry(&self, bridge: u32, mac: Mac) -> Answer<bool> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Bridge;
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
+        message.attributes.push(NeighbourAttribute::Controller(bridge));
+        match self.get(&RouteNetlinkMessage::GetNeighbour(message)) {
+            Err(error) if error.is_absent() || error.errno == Errno::EOPNOTSUPP => Ok(false),
+            found => found.map(|found| found.is_some()),
+        }
     }
 
     /// Binds a MAC address to a bridge port, from whatever port it is bound to now: a static entry,
@@ -103,6 +115,13 @@ fn neighbour(index: u32, address: IpAddr) -> NeighbourMessage {
     message.header.family = family;
     message.attributes.push(NeighbourAttribute::Destination(address));
     message
+}
+
+fn mac_of(attribute: &NeighbourAttribute) -> Option<Mac> {
+    match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => Mac::from_bytes(bytes),
+        _ => None,
+    }
 }
 
 fn address_of(attribute: &NeighbourAttribute) -> Option<IpAddr> {

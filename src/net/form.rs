@@ -37,8 +37,10 @@ pub struct Form {
     pub gso_ipv4_max_size: Option<u32>,
     /// The largest aggregate for IPv4, in bytes.
     pub gro_ipv4_max_size: Option<u32>,
-    /// Whether an XDP program is on it.
-    pub xdp: bool,
+    /// Where XDP programs are attached (`XDP_ATTACHED_…`, linux/if_link.h); 0: nowhere.
+    pub xdp: u8,
+    /// Flags that mean nothing to most drivers: debug, trailers, port selection and the like.
+    pub other_flags: u32,
 }
 
 /// The largest segmentation size and aggregate that a link starts with, in bytes
@@ -72,7 +74,8 @@ impl Form {
             gro_max_size: Some(MAX_SIZE),
             gso_ipv4_max_size: Some(size),
             gro_ipv4_max_size: Some(MAX_SIZE),
-            xdp: false,
+            xdp: 0,
+            other_flags: 0,
             ..self
         }
     }
@@ -97,7 +100,8 @@ impl Form {
             (differs(self.gro_max_size, normal.gro_max_size), "gro_max_size"),
             (differs(self.gso_ipv4_max_size, normal.gso_ipv4_max_size), "gso_ipv4_max_size"),
             (differs(self.gro_ipv4_max_size, normal.gro_ipv4_max_size), "gro_ipv4_max_size"),
-            (self.xdp, "xdp"),
+            (self.xdp != 0, "xdp"),
+            (self.other_flags != 0, "flags"),
         ];
         odd.into_iter().filter(|(is_odd, _)| *is_odd).map(|(_, what)| what).collect()
     }

@@ -66,7 +66,7 @@ pub(super) fn replace(families: &[Family], tables: &[Table]) -> Answer<bool> {
 }
 
 /// Whether the kernel has no nftables, or lacks a part of it: there is no socket; no subsystem behind it; no such family; no such chain or expression.
-pub fn is_unsupported(error: &KernelError) -> bool {
+pub(super) fn is_unsupported(error: &KernelError) -> bool {
     use Errno::{EAFNOSUPPORT, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
     [EPROTONOSUPPORT, EOPNOTSUPP, EAFNOSUPPORT, ENOENT].contains(&error.errno)
 }

@@ -21,7 +21,7 @@ mod task;
 mod text;
 
 pub use ensure::{ensure, ensure_blocked};
-pub use install::{install, install_if_possible, is_unsupported};
+pub use install::{install, install_if_possible};
 pub use look::{State, has_any, look};
 pub use remove::remove;
 pub use rule::Family;

@@ -8,6 +8,7 @@
 
 use super::{
     attribute::{Attributes, attribute, attributes},
+    install::is_unsupported,
     message::{self, Message},
     rule::Family,
     socket::Netfilter,
@@ -29,16 +30,23 @@ const NFTA_SET_ELEM_USERDATA: u16 = 6;
 
 /// The records, by one socket. The kernel makes whoever closes it wait until what was deleted is really gone
 /// (`nft_rcv_nl_event`, net/netfilter/nf_tables_api.c: 20 ms): so it is closed at the end.
+///
+/// A kernel without nf_tables keeps none: then the labels on tasks' ports are all there is.
 #[derive(Debug)]
-pub struct Records(Netfilter);
+pub struct Records(Option<Netfilter>);
 
 impl Records {
     /// Opens them.
-    ///
-    /// # Errors
-    /// The kernel has no netfilter, or does not give us a socket.
     pub fn open() -> Answer<Self> {
-        Netfilter::open().map(Self)
+        match Netfilter::open() {
+            Err(error) if is_unsupported(&error) => Ok(Self(None)),
+            opened => opened.map(|socket| Self(Some(socket))),
+        }
+    }
+
+    /// Whether the kernel keeps any.
+    pub fn are_kept(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Makes the record of an ENI.
@@ -48,7 +56,7 @@ impl Records {
     pub fn add(&self, record: &Record) -> Answer<()> {
         let mut messages = creation();
         messages.push(addition(record));
-        self.0.commit(messages, None)
+        self.0.as_ref().map_or(Ok(()), |socket| socket.commit(messages, None))
     }
 
     /// Makes a record in the place of the one that is there.
@@ -59,15 +67,17 @@ impl Records {
 
     /// The record of an ENI.
     pub fn of(&self, eni: Mac) -> Answer<Option<Record>> {
+        let Some(socket) = &self.0 else { return Ok(None) };
         let request = Message::new(message::GETSETELEM, 0, Family::Inet, list(&key(eni)));
-        let found = self.0.get(&[request])?;
+        let found = socket.get(&[request])?;
         Ok(found.into_iter().flatten().flat_map(|list| records(&list)).next())
     }
 
     /// All records.
     pub fn all(&self) -> Answer<Vec<Record>> {
+        let Some(socket) = &self.0 else { return Ok(Vec::new()) };
         let request = Message::new(message::GETSETELEM, NLM_F_DUMP, Family::Inet, place());
-        match self.0.dump(&request) {
+        match socket.dump(&request) {
             Err(error) if error.errno == Errno::ENOENT => Ok(Vec::new()),
             dump => Ok(dump?.iter().flat_map(|list| records(list)).collect()),
         }
@@ -76,7 +86,7 @@ impl Records {
     /// Deletes the record of an ENI, if there is one.
     pub fn delete(&self, eni: Mac) -> Answer<()> {
         let request = Message::new(message::DELSETELEM, 0, Family::Inet, list(&key(eni)));
-        gone(self.0.commit(vec![request], None)).map(|_| ())
+        self.try_delete(request).map(|_| ())
     }
 
     /// Deletes the table, if no record is in it. Says whether it was there.
@@ -85,16 +95,16 @@ impl Records {
             return Ok(false);
         }
         let name = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
-        let request = Message::new(message::DELTABLE, 0, Family::Inet, name);
-        gone(self.0.commit(vec![request], None))
+        self.try_delete(Message::new(message::DELTABLE, 0, Family::Inet, name))
     }
-}
 
-/// Whether something was deleted, which may be gone already.
-fn gone(answer: Answer<()>) -> Answer<bool> {
-    match answer {
-        Err(error) if error.errno == Errno::ENOENT => Ok(false),
-        answer => answer.map(|()| true),
+    /// Deletes what may be gone already. Says whether it was there.
+    fn try_delete(&self, request: Message) -> Answer<bool> {
+        let Some(socket) = &self.0 else { return Ok(false) };
+        match socket.commit(vec![request], None) {
+            Err(error) if error.errno == Errno::ENOENT => Ok(false),
+            deleted => deleted.map(|()| true),
+        }
     }
 }
 

@@ -28,7 +28,6 @@ pub(super) fn arrival(
         Whereabouts::Home(link) => {
             refuse_taken_name(inside, snapshot)?;
             let mut steps = leftover_rules(task, link, snapshot);
-            steps.extend(normalisation(link, task, Side::Instance));
             let label = label_at_home(link, request);
             let mtu = wanted_mtu(task, link, label.mtu)?;
             let (index, was_up) = (link.index, link.up);
@@ -80,10 +79,10 @@ fn stay(
                 link.name, task.mac
             ));
         }
-        steps.extend(normalisation(link, task, Side::Task));
     }
     let label = known.unwrap_or_else(|| label_of_adopted(link, request, snapshot));
-    let label = Label { opens_metadata: !task.block_metadata, ..label };
+    let label =
+        Label { opens_metadata: !task.block_metadata, network: request.credentials.id(), ..label };
     steps.extend(own_mac(link, task));
     if link.alias.as_ref() != Some(&label.to_string()) {
         steps.push(Step::SetLabel { link: inside.clone(), label: label.clone() });
@@ -92,7 +91,15 @@ fn stay(
 }
 
 /// What an earlier task made of the ENI is not handed on.
-fn normalisation(link: &Link, task: &Task, side: Side) -> Option<Step> {
+pub(super) fn normalisation(whereabouts: &Whereabouts, task: &Task) -> Option<Step> {
+    let (link, side) = match whereabouts {
+        Whereabouts::Home(link) => (link, Side::Instance),
+        // One that an OCI runtime moved in is as it was; a branch is made by us.
+        Whereabouts::Inside(link) if task.branch.is_none() && link.alias.is_none() => {
+            (link, Side::Task)
+        }
+        _ => return None,
+    };
     let is_normal = link.form.oddities().is_empty() && link.alternative_names.is_empty();
     (!is_normal).then(|| Step::Normalise {
         side,

@@ -3,10 +3,10 @@
 use crate::{
     error::{Result, refuse},
     input::config::credentials::CredentialNetwork,
-    net::{mac::Mac, side::Side},
+    net::{link::Link, mac::Mac, side::Side},
     nft::Ruleset,
     plan::step::Step,
-    snapshot::view::InstanceSnapshot,
+    snapshot::{ownership::records_of_ports, view::InstanceSnapshot},
 };
 
 /// The bridge's MAC address, and the steps that make the instance what it must be before there are
@@ -22,18 +22,27 @@ pub fn host(
     let name = &credentials.bridge;
     let own = credentials.bridge_mac();
     let mut steps = Vec::new();
+    let holder = instance.links.iter().find(|link| link.is_called(name.as_str()));
+    if !instance.has_nftables || holder.is_none() {
+        refuse_other_networks(credentials, &instance.links)?;
+    }
     if !instance.has_nftables {
         steps.push(Step::InstallNftables { ruleset: ruleset.clone() });
     }
-    let mac = match instance.link(name.as_str()) {
+    let mac = match holder {
         None => {
             steps.push(Step::CreateBridge { bridge: name.clone(), mac: own, mtu: credentials.mtu });
             own
         }
-        Some(link) if link.kind.as_deref() != Some("bridge") => {
+        Some(link) if link.kind.as_deref() != Some("bridge") || link.name != name.as_str() => {
+            let kind = link.kind.as_deref().unwrap_or("a network device");
+            let what = if link.name == name.as_str() {
+                format!("is not a bridge but {kind}")
+            } else {
+                format!("is another name of {}", link.name)
+            };
             return refuse(format!(
-                "{name} on the instance is not a bridge but {}: rename it, or set credentials.bridge",
-                link.kind.as_deref().unwrap_or("a network device")
+                "{name} on the instance {what}: rename it, or set credentials.bridge"
             ));
         }
         Some(link) => {
@@ -61,4 +70,22 @@ pub fn host(
         value: "1",
     }));
     Ok((mac, steps))
+}
+
+/// Where the bridge and the rules would have to be made anew, no task may be there that is in another network.
+///
+/// # Errors
+/// There is one.
+pub fn refuse_other_networks(credentials: &CredentialNetwork, links: &[Link]) -> Result<()> {
+    let mut records = records_of_ports(links).into_iter();
+    let other = records.find(|record| {
+        record.label.network != credentials.id() || record.bridge != credentials.bridge
+    });
+    other.map_or(Ok(()), |record| {
+        refuse(format!(
+            "the task of container {} is on {} ({}), as [credentials] of config.toml said when it started: \
+             stop it first, or let them say so again",
+            record.label.container, record.bridge, record.lease
+        ))
+    })
 }

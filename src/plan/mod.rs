@@ -3,7 +3,8 @@
 //!
 //! The order is the design:
 //!
-//! 1. The instance's rules and the bridge, then the record, which is the lock on the ENI, and the veth, which
+//! 1. The ENI's normal form: names that an earlier task gave it may be in the way of what follows. Then the
+//!    instance's rules and the bridge, then the record, which is the lock on the ENI, and the veth, which
 //!    takes the lease: these can lose a race, so they come before anything that would have to be undone. From
 //!    here on the instance keeps whose the ENI is, so whatever happens later can be healed from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
@@ -24,7 +25,7 @@ use crate::{
     net::side::Side,
     nft::Ruleset,
     snapshot::{
-        ownership::{obstacle, own_port},
+        ownership::{OwnPort, obstacle, own_port},
         view::Snapshot,
         whereabouts::{held, locate},
     },
@@ -61,17 +62,10 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     }
     check_overlap(task, credentials)?;
     if let Some(other) = obstacle(request, snapshot) {
-        return refuse(held(task.mac, &other));
+        return refuse(held(task.mac, request.netns, &other));
     }
     let own = own_port(snapshot, request)?;
-    if let Some(label) = own.as_ref().and_then(|port| port.label.as_ref())
-        && (label.eni, label.branch) != (task.mac, task.branch)
-    {
-        return refuse(format!(
-            "the container has the ENI {} already, which is not what the annotations ask for",
-            label.eni
-        ));
-    }
+    refuse_another_eni(task, own.as_ref())?;
     let lease = match &own {
         Some(port) => port.lease,
         None => free_lease(request, snapshot)?,
@@ -79,7 +73,9 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     let whereabouts = locate(snapshot, task)?;
     let (label, arrival) = eni::arrival(request, snapshot, own.as_ref(), &whereabouts)?;
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &label)?;
-    let (bridge_mac, mut steps) = host(ruleset, credentials, instance)?;
+    let mut steps = Vec::from_iter(eni::normalisation(&whereabouts, task));
+    let (bridge_mac, of_host) = host(ruleset, credentials, &instance.without_names_of(task.mac))?;
+    steps.extend(of_host);
     let bridge = credentials.bridge.clone();
     let record = Record { label: label.clone(), lease, bridge };
     if !snapshot.records.contains(&record) {
@@ -96,6 +92,16 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     steps.extend(waits(task, credentials, lease));
     steps.extend(block::removal(task, snapshot));
     Ok(Plan { lease, label, steps })
+}
+
+fn refuse_another_eni(task: &Task, own: Option<&OwnPort>) -> Result<()> {
+    match own.and_then(|port| port.label.as_ref()) {
+        Some(label) if (label.eni, label.branch) != (task.mac, task.branch) => refuse(format!(
+            "the container has the ENI {} already, which is not what the annotations ask for",
+            label.eni
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the ENI will have IPv6 inside: a link that is too small for it has not even the options

@@ -13,7 +13,7 @@ use crate::{
     nft::{self, Ruleset, State, records::Records},
     process::limits::Limits,
     snapshot::{
-        ownership::{is_over, obstacle},
+        ownership::{is_over, obstacle, squats},
         uplinks::uplinks,
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
         whereabouts::{Whereabouts, absent, held, locate},
@@ -53,7 +53,7 @@ pub fn wait_for_eni(
             if is_over(&other)? {
                 return Ok(Sight::Abandoned(other));
             }
-            return refuse(held(request.task.mac, &other));
+            return refuse(held(request.task.mac, request.netns, &other));
         }
         if !matches!(locate(&snapshot, request.task)?, Whereabouts::Absent) {
             return Ok(Sight::Clear(Box::new(snapshot)));
@@ -83,7 +83,7 @@ pub fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Resu
         let port = instance.link_at(index).doing(|| "looking at the instance")?;
         snapshot.instance.links.extend(port.filter(|port| Lease::of_link(&port.name).is_some()));
     }
-    if !partial_view_suffices(request.task, &snapshot) {
+    if !partial_view_suffices(request, &snapshot) {
         return full_snapshot(request, ruleset, sides);
     }
     Ok(snapshot)
@@ -99,16 +99,24 @@ fn taken(request: &Request<'_>, instance: &Netlink, links: &[Link]) -> Result<BT
             Some(bridge) => {
                 let address = lease.address().into();
                 let neighbour = instance.neighbour(bridge.index, address);
-                let mac = neighbour.doing(|| "looking at the bridge's neighbours")?;
-                mac.is_some_and(|mac| mac != lease.mac())
+                let doing = || "looking at what the bridge knows";
+                neighbour.doing(doing)?.is_some_and(|mac| mac != lease.mac())
+                    || instance.has_fdb_entry(bridge.index, lease.mac()).doing(doing)?
             }
             None => false,
         })
     };
+    // The names that the task's own ENI has are taken from it.
+    let is_own =
+        |index: u32| links.iter().any(|link| link.index == index && link.is(request.task.mac));
+    let is_taken = |lease: &Lease| {
+        let name = lease.link_name();
+        // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
+        if_nametoindex(name.as_str()).is_ok_and(|index| !is_own(index))
+    };
     let mut taken = BTreeSet::new();
     for lease in Lease::candidates(*subnet, *gateway, request.container) {
-        // By the way that costs least: with a thousand tasks, there may be hundreds to ask for.
-        if if_nametoindex(lease.link_name().as_str()).is_err() && !has_stranger(lease)? {
+        if !is_taken(&lease) && !has_stranger(lease)? {
             break;
         }
         taken.insert(lease);
@@ -117,26 +125,29 @@ fn taken(request: &Request<'_>, instance: &Netlink, links: &[Link]) -> Result<BT
 }
 
 /// The records that may be in the task's way. A namespace that is new is no other task's.
-fn records(request: &Request<'_>, task: &TaskSnapshot) -> Result<Vec<Record>> {
+fn records(request: &Request<'_>, task: &TaskSnapshot, links: &[Link]) -> Result<Vec<Record>> {
     let is_new = task.links.iter().all(|link| link.loopback);
+    let squats = links.iter().any(|link| squats(link, request));
     let found = Records::open().and_then(|records| {
-        if is_new && request.task.branch.is_none() {
+        if is_new && request.task.branch.is_none() && !squats {
             records.of(request.task.mac).map(Vec::from_iter)
         } else {
             records.all()
         }
     });
-    match found {
-        // Who has no nftables has no records; what needs them says so.
-        Err(error) if nft::is_unsupported(&error) => Ok(Vec::new()),
-        found => found.doing(|| "looking at the records of tasks"),
-    }
+    found.doing(|| "looking at the records of tasks")
 }
 
 /// Whether what belongs to bridges and bonds does not matter: the ENI is not in another task's hands,
 /// nor enslaved, and cannot be the trunk of other tasks' branches, which would be up.
-fn partial_view_suffices(task: &Task, snapshot: &Snapshot) -> bool {
-    let home = snapshot.instance.links.iter().find(|link| link.is(task.mac));
+fn partial_view_suffices(request: &Request<'_>, snapshot: &Snapshot) -> bool {
+    let (task, bridge) = (request.task, &request.credentials.bridge);
+    let instance = &snapshot.instance;
+    // Where the rules or the bridge must be made, it matters who relies on them as they were.
+    if !instance.has_nftables || instance.link(bridge.as_str()).is_none() {
+        return false;
+    }
+    let home = instance.links.iter().find(|link| link.is(task.mac));
     let inside = || snapshot.task.links.iter().any(|link| link.is(task.mac));
     task.branch.is_none() && home.map_or_else(inside, |link| !link.up)
 }
@@ -159,20 +170,20 @@ fn snapshot_with(
         link.device = bus::device_of(link);
     }
     Ok(Snapshot {
-        records: records(request, &task)?,
+        records: records(request, &task, &links)?,
         instance: instance_with(request.credentials, ruleset, &sides.instance.netlink, links)?,
         task,
         taken,
     })
 }
 
-/// Looks at the instance, but not at what belongs to its bridges and bonds.
+/// Looks at the instance.
 pub fn instance_snapshot(
     credentials: &CredentialNetwork,
     ruleset: &Ruleset,
     instance: &Netlink,
 ) -> Result<InstanceSnapshot> {
-    let links = instance.free_links().doing(|| "looking at the instance")?;
+    let links = instance.links().doing(|| "looking at the instance")?;
     instance_with(credentials, ruleset, instance, links)
 }
 

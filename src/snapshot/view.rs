@@ -2,11 +2,11 @@
 
 use crate::{
     error::{Result, refuse},
-    net::{link::Link, name::InterfaceName, rule::Rule},
+    net::{link::Link, mac::Mac, name::InterfaceName, rule::Rule},
     task::{lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// Both namespaces.
 #[derive(Clone, Debug)]
@@ -55,6 +55,20 @@ impl InstanceSnapshot {
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The same without the alternative names of one ENI, which are taken from it first.
+    #[must_use]
+    pub fn without_names_of(&self, eni: Mac) -> Cow<'_, Self> {
+        let is_named = |link: &Link| link.is(eni) && !link.alternative_names.is_empty();
+        if !self.links.iter().any(is_named) {
+            return Cow::Borrowed(self);
+        }
+        let mut other = self.clone();
+        for link in other.links.iter_mut().filter(|link| is_named(link)) {
+            link.alternative_names.clear();
+        }
+        Cow::Owned(other)
     }
 
     /// Whether a link has an address. None has where there is no such link.

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Result, refuse},
-    net::{link::Link, mac::Mac},
+    net::{link::Link, mac::Mac, netns_id::NetnsId},
     snapshot::{
         ownership::{claimants, has_branches, is_labelled_as},
         view::{InstanceSnapshot, Snapshot},
@@ -142,17 +142,19 @@ fn only(links: Vec<&Link>, mac: Mac) -> Result<Option<&Link>> {
 
 /// The message about another task that has the ENI or the namespace.
 #[must_use]
-pub fn held(mac: Mac, other: &Record) -> String {
+pub fn held(mac: Mac, netns: NetnsId, other: &Record) -> String {
     let Record { label, lease, .. } = other;
     let what = if label.eni == mac {
         format!("the ENI {mac} is in use by the task of container {}", label.container)
     } else if label.branch.is_some() {
         format!("the VLAN of ENI {mac} is in use by the task of container {}", label.container)
-    } else {
+    } else if label.netns == netns {
         format!(
             "the network namespace already belongs to the task of container {}",
             label.container
         )
+    } else {
+        format!("the ENI {} of container {} has names of ours", label.eni, label.container)
     };
     format!("{what} (its veth is {}): stop that one first", lease.link_name())
 }

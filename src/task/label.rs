@@ -42,6 +42,8 @@ pub struct Label {
     pub device: Option<Device>,
     /// Whether the task may reach the instance metadata service.
     pub opens_metadata: bool,
+    /// Which credential network the task is in, if not the usual one.
+    pub network: Option<NetworkId>,
     /// Where the ENI is, if it is a branch: then nothing of it is on the instance.
     pub branch: Option<Branch>,
 }
@@ -73,6 +75,7 @@ impl Label {
             pause: parsed(value("pause"))?,
             device: parsed(value("device"))?,
             opens_metadata: value("metadata") == Some("open"),
+            network: parsed(value("network"))?,
             branch: match value("trunk") {
                 Some(trunk) => {
                     let (trunk, vlan) = (trunk.parse().ok()?, value("vlan")?.parse().ok()?);
@@ -85,6 +88,33 @@ impl Label {
         let genuine = label.to_string() == text && Lease::of_link(label.name.as_str()).is_none();
         let printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         (genuine && printable).then_some(label)
+    }
+}
+
+/// A number that stands for bridge, subnets, gateway and endpoints of a credential network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkId(u32);
+
+impl NetworkId {
+    /// The one that stands for this description.
+    #[must_use]
+    pub fn of(description: &str) -> Self {
+        let [.., a, b, c, d] = fnv1a(description).to_be_bytes();
+        Self(u32::from_be_bytes([a, b, c, d]))
+    }
+}
+
+impl FromStr for NetworkId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        u32::from_str_radix(text, 16).map(Self).map_err(|_| "no network's number".to_owned())
+    }
+}
+
+impl fmt::Display for NetworkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
     }
 }
 
@@ -103,6 +133,7 @@ impl fmt::Display for Label {
         self.pause.map_or(Ok(()), |pause| write!(f, " pause={pause}"))?;
         self.device.as_ref().map_or(Ok(()), |device| write!(f, " device={device}"))?;
         f.write_str(if self.opens_metadata { " metadata=open" } else { "" })?;
+        self.network.map_or(Ok(()), |network| write!(f, " network={network}"))?;
         match &self.branch {
             Some(Branch { trunk, vlan }) => write!(f, " trunk={trunk} vlan={vlan}"),
             None => Ok(()),
@@ -143,6 +174,7 @@ mod tests {
             pause: "4711@123456".parse().ok(),
             device: "pci:0000:00:06.0".parse().ok(),
             opens_metadata: false,
+            network: None,
             branch: None,
         }
     }
@@ -214,6 +246,7 @@ mod tests {
             pause: Some(Process { pid: 4_194_304, started: u64::MAX }),
             branch: Some(branch()),
             opens_metadata: true,
+            network: "0badcafe".parse().ok(),
             device: None,
             ..label()
         }

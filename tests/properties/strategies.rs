@@ -3,7 +3,7 @@
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use oci_awsvpc_hook::testing::{
     Branch, Config, CredentialNetwork, Device, Gateway, InterfaceName, Label, Mac, NetnsId,
-    Process, Task, VlanId, short_id,
+    NetworkId, Process, Task, VlanId, short_id,
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -49,6 +49,7 @@ pub fn label() -> impl Strategy<Value = Label> {
             // A branch is no hardware.
             device: device.filter(|_| branch.is_none()),
             opens_metadata: mtu % 2 == 0,
+            network: (mtu % 3 == 0).then(|| NetworkId::of(&id)),
             branch,
         },
     )

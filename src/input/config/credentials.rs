@@ -3,7 +3,7 @@
 use crate::{
     error::{Result, refuse},
     net::{mac::Mac, name::InterfaceName},
-    task::{METADATA_V4, METADATA_V6, lease::Lease},
+    task::{METADATA_V4, METADATA_V6, label::NetworkId, lease::Lease},
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::Deserialize;
@@ -66,6 +66,18 @@ impl CredentialNetwork {
         let offset = u32::from(address).checked_sub(self.subnet.network().into())?;
         let base = u128::from(self.ipv6_subnet?.network());
         Some((base + u128::from(offset)).into())
+    }
+
+    /// Which network this is, if not the usual one: a task of another one would lose its credentials, or reach
+    /// what it must not, where the instance's bridge and rules became this one's.
+    #[must_use]
+    pub fn id(&self) -> Option<NetworkId> {
+        let id = |of: &Self| {
+            let Self { bridge, subnet, gateway, endpoint, ipv6_subnet, ipv6_endpoint, .. } = of;
+            let v6 = ipv6_subnet.map(|subnet| format!("{subnet} {ipv6_endpoint}"));
+            NetworkId::of(&format!("{bridge} {subnet} {gateway} {endpoint} {v6:?}"))
+        };
+        Some(id(self)).filter(|own| *own != id(&Self::default()))
     }
 
     /// The bridge's own addresses.

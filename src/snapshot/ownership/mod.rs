@@ -74,7 +74,7 @@ pub fn is_own(record: &Record, request: &Request) -> bool {
     container == request.container && *netns == request.netns && *pause == Some(request.pause)
 }
 
-/// Another task that has the ENI, or the namespace.
+/// Another task that has the ENI, or the namespace, or names that ours must have.
 #[must_use]
 pub fn obstacle(request: &Request, snapshot: &Snapshot) -> Option<Record> {
     let links = &snapshot.instance.links;
@@ -84,9 +84,22 @@ pub fn obstacle(request: &Request, snapshot: &Snapshot) -> Option<Record> {
         *eni == request.task.mac || branch.is_some() && *branch == request.task.branch
     };
     let has_namespace = |record: &Record| record.label.netns == request.netns;
+    let has_names = |record: &Record| {
+        let squatters = links.iter().filter(|link| squats(link, request));
+        squatters.into_iter().any(|link| is_eni(link, &record.label))
+    };
     let records = snapshot.records.iter().cloned().chain(ports());
     let mut others = records.filter(|record| !is_own(record, request));
-    others.find(|record| has_eni(record) || has_namespace(record))
+    others.find(|record| has_eni(record) || has_namespace(record) || has_names(record))
+}
+
+/// Whether a link has an alternative name that a bridge or a port of ours should have: a task may give its ENI
+/// hundreds. Those of the ENI that is asked for are taken from it anyway.
+#[must_use]
+pub fn squats(link: &Link, request: &Request) -> bool {
+    let bridge = request.credentials.bridge.as_str();
+    let is_ours = |name: &String| name == bridge || Lease::of_link(name).is_some();
+    !link.is(request.task.mac) && link.alternative_names.iter().any(is_ours)
 }
 
 /// The port that an earlier call for the same task made.
@@ -225,6 +238,7 @@ fn label_of_request(link: &Link, request: &Request) -> Label {
         pause: Some(request.pause),
         device: link.device.clone(),
         opens_metadata: !request.task.block_metadata,
+        network: request.credentials.id(),
         branch: None,
     }
 }
@@ -246,6 +260,7 @@ pub fn label_of_found(link: &Link, eni: Mac) -> Label {
         pause: None,
         device: link.device.clone(),
         opens_metadata: false,
+        network: None,
         branch: None,
     }
 }

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 /// brings it home.
 #[track_caller]
 fn taken_down_during(handover: &Handover, program: Pause) {
+    // The program may end when it finds the ENI gone.
+    let task = program.netns();
     std::thread::sleep(Duration::from_millis(100));
     let begin = Instant::now();
     let done = handover.poststop();
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     if done.code == Some(0) {
-        let left = program.netns().links();
+        let left = task.links();
         assert!(!left.iter().any(|link| link.starts_with("mv")), "{left:?}");
         // Whatever it does to what it has left does not reach the next one.
         let next = handover.next();
@@ -26,7 +28,7 @@ fn taken_down_during(handover: &Handover, program: Pause) {
         refused(done);
         let next = Pause::new();
         refused(handover.call(&next, "prestart").on(&handover.instance));
-        drop(program);
+        drop((program, task));
         // What it had begun is over.
         std::thread::sleep(Duration::from_millis(200));
         handover.poststop().well();

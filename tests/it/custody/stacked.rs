@@ -2,7 +2,7 @@
 
 use super::{End, First, Handover, refused};
 use crate::fixtures::{ENI_MAC, EVERYBODY, Frame, Netns, Pause, Wire, mac};
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 /// How long frames that shall not come are waited for; those on a veth come at once.
 const SOON: Duration = Duration::from_millis(200);
@@ -36,7 +36,9 @@ fn is_cut_off(handover: &mut Handover, end: End, spy: (&Netns, &str), pid: u32) 
     assert_eq!(before_next, Some(0), "{}", done.stderr);
     let (task, router) =
         (Wire::open(&next.netns(), "eth0"), Wire::open(&handover.instance.router, "eni"));
-    let frame = |says: &str| Frame::other(0x88b5, says).between(mac(ENI_MAC), EVERYBODY);
+    // What the task's own rules let pass.
+    let (from, to) = (Ipv4Addr::new(10, 0, 0, 5), Ipv4Addr::new(10, 0, 0, 1));
+    let frame = |says: &str| Frame::udp(from, to, 9, says).between(mac(ENI_MAC), EVERYBODY);
     task.send(&frame("the next task's"));
     assert!(router.hears("the next task's", SOON), "this would be heard");
     assert!(!wire.hears("the next task's", SOON), "the old task hears the next one");
