@@ -20,7 +20,8 @@ as_root_of() {
 }
 # child ID: a program of its own in a network namespace that it made inside; $child is its pid.
 child() {
-    does "$1" unshare --net sleep 100000 &
+    # Not by a function, which would be another process.
+    nsenter --target "$(pid_of "$1")" --user --net --preserve-credentials -- unshare --net sleep 100000 &
     child=$!
     until_so child_of "$1" $child
 }
@@ -32,7 +33,7 @@ kill_child() {
 
 # shape NIC: all that the tools tell of an interface that is down.
 shape() {
-    ip -json -details link show dev "$1" | jq --sort-keys 'map(del(.ifindex, .operstate))'
+    ip -json -details link show dev "$1" | jq 'map(del(.ifindex, .operstate))'
     ethtool -k "$1"
     ethtool -g "$1"
     ethtool "$1" | grep -E 'Speed|Duplex'
@@ -102,7 +103,7 @@ nothing_left() {
     [ "$(ip -o link show type bridge_slave | wc -l)" -eq 1 ] &&
         [ "$(ip neighbour show nud permanent | wc -l)" -eq 1 ]
 }
-came_home() { present "${1:-$eni}" && nothing_left; }
+came_home() { present "${1:-$eni}" && [ "$(ip -o link show type bridge_slave | wc -l)" -eq 1 ]; }
 
 topic "custody: nothing was done"
 hostile a
@@ -158,13 +159,13 @@ check "nobody else has noticed" unchanged
 topic "custody: names"
 another_eni
 hostile a
-names=$(seq 480 | sed "s/.*/link property add dev eth0 altname $(printf 'x%.0s' $(seq 120))&/")
-does a ip -batch - <<.
-$names
-.
+seq 1000 1479 | sed "s/.*/link property add dev eth0 altname $(printf 'x%.0s' $(seq 123))&/" >/tmp/names
+many_names() { [ "$(inside a ip -json link show dev eth0 | jq '.[].altnames | length')" -eq 480 ]; }
+check "a task takes 480 names" does a ip -batch /tmp/names
+check "and has them" many_names
 end a
 until_so came_home
-check "500 alternative names: poststop" call poststop a
+check "poststop" call poststop a
 check "sees it all the same" normal
 another_eni
 hostile a
@@ -173,6 +174,7 @@ does a ip link property add dev eth0 altname ecs-eth0
 end a
 until_so came_home
 check "the credential interface's: the next task works" next
+another_eni
 hostile a
 does a ip link set eth0 down
 does a ip link set eth0 name wg0
@@ -240,7 +242,8 @@ kill_child
 hostile a
 hide a
 as_root_of $child ip link set lo up
-as_root_of $child busybox nc -l -p 7 -e nsenter --target "$(pid_of a)" --net -- sleep 100000 &
+nsenter --target $child --user --net --preserve-credentials -- \
+    busybox nc -l -p 7 -e nsenter --target "$(pid_of a)" --net -- sleep 100000 &
 server=$!
 until_so as_root_of $child sh -c 'busybox netstat -ltn | grep :7'
 as_root_of $child busybox timeout 1 busybox nc 127.0.0.1 7 </dev/null
