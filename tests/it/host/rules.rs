@@ -156,7 +156,7 @@ fn what_is_printed_is_what_is_installed() {
     let other = "[credentials]\nbridge = \"cred0\"\nsubnet = \"10.99.0.0/28\"\ngateway = \"10.99.0.1\"\n\
         endpoint = \"10.98.0.1\"\nipv6-subnet = \"fd00:ec::/64\"\nisolation = false\n\
         [host]\nopen-tcp-ports = [53, 8125]\nopen-udp-ports = [53]\nagent = \"127.0.0.2:4000\"\n";
-    let routed = "[credentials]\nsubnet = \"10.99.0.0/20\"\ngateway = \"10.99.0.9\"\n\
+    let routed = "[credentials]\nsubnet = \"10.99.0.0/22\"\ngateway = \"10.99.0.9\"\n\
         ipv6-subnet = \"fd00:ec::/62\"\nipv6-endpoint = \"fd00:cc::7\"\n[host]\nagent = \"172.17.0.2:80\"\n";
     for config in ["", other, routed] {
         let (instance, elsewhere) = (Instance::new(), Instance::new());
