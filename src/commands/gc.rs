@@ -25,7 +25,9 @@ pub fn collect(config: &Config) -> Result<Report> {
     let links = instance.links()?;
     for record in records_of_ports(&links) {
         if !known.iter().any(|other| other.label.eni == record.label.eni) {
-            report.add(write_again(&instance, &record));
+            if instance.records.are_kept() {
+                report.add(write_again(&instance, &record));
+            }
             known.push(record);
         }
     }

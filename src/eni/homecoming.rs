@@ -7,7 +7,7 @@ use crate::{
     input::config::{Config, credentials::CredentialNetwork},
     kernel::{
         bus,
-        holders::{self, Held},
+        holders::{self, Held, Holders},
         monitor::Monitor,
         sides::Space,
     },
@@ -15,7 +15,7 @@ use crate::{
     nft::records::Records,
     process::limits::Limits,
     snapshot::{
-        ownership::{claimants, find, label_of_found, port_of},
+        ownership::{find, label_of_found, port_of},
         uplinks::uplinks,
     },
     task::{branch::Branch, label::Label, record::Record},
@@ -73,7 +73,17 @@ impl<'a> Instance<'a> {
         let outcome = match label.branch {
             Some(branch) => self.delete_branch(label, branch)?,
             None => match self.bring_home(record)? {
-                Some(link) => self.restore(&link, label)?,
+                Some((link, holders)) => {
+                    let outcome = self.restore(&link, label)?;
+                    if let Some(pids) = holders.filter(|holders| !holders.pids.is_empty()) {
+                        log::warn!(
+                            "ENI {} was taken from processes that are still running in its namespace: {}",
+                            label.eni,
+                            pids.pids()
+                        );
+                    }
+                    outcome
+                }
                 None => format!("ENI {} is no longer attached", label.eni),
             },
         };
@@ -119,23 +129,24 @@ impl<'a> Instance<'a> {
     }
 
     /// Brings the ENI home: it is there, or in a namespace that somebody holds, or the kernel sends it.
-    /// `None`: it is not attached any more.
-    fn bring_home(&self, record: &Record) -> Result<Option<Link>> {
+    /// Also says who held that namespace. `None`: it is not attached any more.
+    fn bring_home(&self, record: &Record) -> Result<Option<(Link, Option<Holders>)>> {
         let label = &record.label;
         let hardware = label.device.as_ref().filter(|device| device.is_hardware());
         let monitor = Monitor::within(&self.space.netns)?;
         let begin = Instant::now();
-        let mut is_searched = false;
+        let (mut is_searched, mut holders) = (false, None);
         loop {
             let links = self.links()?;
             if let Some(link) = find(&links, label) {
-                return Ok(Some(link.clone()));
+                return Ok(Some((link.clone(), holders)));
             }
             if hardware.is_some_and(|device| !bus::has(device)) {
                 return Ok(None);
             }
             // In its own namespace, if somebody holds that.
-            if self.fetch(&holders::of_threads_and_mounts()?, label, true)? {
+            if let Some(own) = self.fetch(&holders::of_threads_and_mounts()?, label, true)? {
+                holders = Some(own);
                 continue;
             }
             // When a namespace dies, the kernel sends physical interfaces home before it deletes virtual ones:
@@ -145,7 +156,8 @@ impl<'a> Instance<'a> {
             let is_overdue = waited >= USUAL.min(self.patience);
             if !is_searched && (!has_port || is_overdue) {
                 is_searched = true;
-                if self.fetch(&holders::of_everything()?, label, false)? {
+                if let Some(others) = self.fetch(&holders::of_everything()?, label, false)? {
+                    holders = Some(others);
                     continue;
                 }
             }
@@ -174,23 +186,16 @@ impl<'a> Instance<'a> {
     }
 
     /// Takes the ENI out of a namespace that somebody holds: out of the task's own, or out of whichever it is
-    /// in. True: it was there.
-    fn fetch(&self, held: &Held, label: &Label, own_only: bool) -> Result<bool> {
-        let found = each_namespace(&self.space, held, |space, holders| {
+    /// in. Says who that was; `None`: it was in none of them.
+    fn fetch(&self, held: &Held, label: &Label, own_only: bool) -> Result<Option<Holders>> {
+        each_namespace(&self.space, held, |space, holders| {
             let is_asked = !own_only || space.id() == label.netns;
             if !is_asked || find_in(space, &self.space, label)?.is_none() {
                 return Ok(None);
             }
-            if !holders.pids.is_empty() {
-                log::warn!(
-                    "ENI {} is taken from processes that are still running in its namespace: {}",
-                    label.eni,
-                    holders.pids()
-                );
-            }
-            take_out(space, &self.space, label).map(Some)
-        });
-        Ok(found? == Some(true))
+            let taken = take_out(space, &self.space, label)?;
+            Ok(taken.then(|| holders.clone()))
+        })
     }
 
     /// The pids of those who hold the namespace that the ENI is in; empty where that is the instance's.
@@ -208,11 +213,8 @@ impl<'a> Instance<'a> {
         let held = holders::of_everything()?;
         let found = each_namespace(&self.space, &held, |space, holders| {
             let links = space.netlink.links()?;
-            // A veth plays an ENI in tests; one whose peer is here cannot.
-            let is_veth = |link: &Link| link.is_veth() && link.peer_netns.is_some();
-            let claimants = claimants(&links, eni);
-            let is_it = |link: &&&Link| link.is_hardware() || is_veth(link);
-            let Some(link) = claimants.iter().find(is_it) else { return Ok(None) };
+            let is_it = |link: &&Link| link.is_hardware() && link.permanent_mac == Some(eni);
+            let Some(link) = links.iter().find(is_it) else { return Ok(None) };
             let label = label_of_found(link, eni);
             take_out(space, &self.space, &label)?;
             Ok(Some((label, holders.pids())))

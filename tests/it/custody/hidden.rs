@@ -3,7 +3,7 @@
 use super::{End, First, Handover, refused};
 use crate::fixtures::{ENI_MAC, EVERYBODY, Frame, Netns, Pause, Wire, eventually, mac};
 use nix::sched::{CloneFlags, setns};
-use std::{fs::File, sync::mpsc, time::Duration};
+use std::{fs::File, net::Ipv4Addr, sync::mpsc, time::Duration};
 
 /// A handover, and a program in the namespace that the ENI is hidden in.
 struct Hidden {
@@ -121,7 +121,8 @@ fn a_veth_that_took_its_place_is_not_taken_for_it() {
             handover.assert_works(&next);
             let (ear, task) =
                 (Wire::open(&child.netns(), "other"), Wire::open(&next.netns(), "eth0"));
-            task.send(&Frame::other(0x88b5, "secret").between(mac(ENI_MAC), EVERYBODY));
+            let (from, to) = (Ipv4Addr::new(10, 0, 0, 5), Ipv4Addr::new(10, 0, 0, 1));
+            task.send(&Frame::udp(from, to, 9, "secret").between(mac(ENI_MAC), EVERYBODY));
             assert!(!ear.hears("secret", Duration::from_millis(200)));
         } else {
             refused(poststop);

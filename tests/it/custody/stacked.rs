@@ -21,7 +21,7 @@ fn is_cut_off(handover: &mut Handover, end: End, spy: (&Netns, &str), pid: u32) 
         }
         End::Home(First::Next) => {
             handover.kernel_sends_home("eth0");
-            handover.command("list")
+            handover.command("host-setup --print")
         }
         other => panic!("not staged: {other:?}"),
     };

@@ -84,7 +84,8 @@ fn a_namespace_that_has_the_number_of_a_dead_one() {
         }
         assert!(tried < 4000, "the kernel does not give the number again");
     };
-    // Somebody else gives it the ENI, with what is written on it.
+    // The task was taken down, and the ENI given to somebody else, with what is written on it.
+    handover.command("gc").report();
     let label = format!(
         "awsvpc container={} eni={ENI_MAC} name=eth1 mtu=9001 netns={number}",
         handover.hostile.id

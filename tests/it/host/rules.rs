@@ -86,7 +86,13 @@ fn rules_that_somebody_flushed_are_put_back_by_the_next_task_and_by_gc() {
             match heals {
                 "gc" => {
                     let report = hook("gc").on(&instance).report();
-                    assert_eq!(report, "nftables rules are installed again\n", "{damage}");
+                    // With all rules, the records are gone too.
+                    let again = "nftables rules are installed again\n";
+                    let all = damage == "nft flush ruleset" && report.contains("is written again");
+                    assert!(
+                        report == again || all && report.ends_with(again),
+                        "{damage}: {report}"
+                    );
                 }
                 // The running task's, which a runtime may call once more.
                 stage => pause.call(stage).on(&instance).silently(),
@@ -146,7 +152,7 @@ fn what_is_printed_is_what_is_installed() {
     let other = "[credentials]\nbridge = \"cred0\"\nsubnet = \"10.99.0.0/28\"\ngateway = \"10.99.0.1\"\n\
         endpoint = \"10.98.0.1\"\nipv6-subnet = \"fd00:ec::/64\"\nisolation = false\n\
         [host]\nopen-tcp-ports = [53, 8125]\nopen-udp-ports = [53]\nagent = \"127.0.0.2:4000\"\n";
-    let routed = "[credentials]\nsubnet = \"10.99.0.0/20\"\ngateway = \"10.99.0.9\"\n\
+    let routed = "[credentials]\nsubnet = \"10.99.0.0/22\"\ngateway = \"10.99.0.9\"\n\
         ipv6-subnet = \"fd00:ec::/62\"\nipv6-endpoint = \"fd00:cc::7\"\n[host]\nagent = \"172.17.0.2:80\"\n";
     for config in ["", other, routed] {
         let (instance, elsewhere) = (Instance::new(), Instance::new());
