@@ -5,7 +5,7 @@ use crate::{
         attempt::Attempt,
         outcome::{Applied, outcome_of},
     },
-    eni::{self, normal_form, restore::restore},
+    eni::{journey, normal_form, restore::restore},
     error::{Doing, Error, Result},
     net::{form::Form, name::InterfaceName, side::Side},
     snapshot::ownership::find,
@@ -22,7 +22,7 @@ pub fn move_in(
     mtu: Option<u32>,
 ) -> Result<Applied> {
     let task = &attempt.sides.task()?.netns;
-    match eni::move_in(attempt.instance(), index, task, label, inside, mtu) {
+    match journey::move_in(attempt.instance(), index, task, label, inside, mtu) {
         Err(error) if error.is_no_device() => {
             Err(Error::Overtaken("it has left the instance".to_owned()))
         }
@@ -38,7 +38,7 @@ pub fn move_in(
 /// Moves the ENI out of the task, if it is in there, and makes it what it was.
 pub fn bring_home(attempt: &Attempt<'_>, label: &Label, up: bool) -> Result<()> {
     let instance = &attempt.sides.instance;
-    if eni::take_out(attempt.sides.task()?, instance, label)? {
+    if journey::take_out(attempt.sides.task()?, instance, label)? {
         let links = instance.netlink.links().doing(|| "listing the instance's links")?;
         if let Some(link) = find(&links, label) {
             restore(&instance.netlink, link, label, up)?;

@@ -3,8 +3,8 @@
 //! somebody flushed them.
 
 use crate::{
-    commands::{Report, host},
-    eni::{find_in, homecoming::Instance, neighbours},
+    commands::{host, report::Report},
+    eni::{homecoming::Instance, journey::find_in, neighbours},
     error::{Doing, Result},
     input::config::Config,
     kernel::{netns::Netns, sides::Space},

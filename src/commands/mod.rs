@@ -5,10 +5,11 @@ mod host;
 mod poststop;
 mod prestart;
 mod release;
+mod report;
 
 use crate::{
     cli::{Cli, Command, TimingsFormat},
-    error::{Doing, Error, Result},
+    error::{Doing, Result},
     input::{
         annotations,
         config::Config,
@@ -22,6 +23,7 @@ use crate::{
     },
 };
 use poststop::Told;
+use report::Report;
 use std::io::{Read, Write};
 
 /// Does what the command line asks for; a stage reads the container's state from `stdin`.
@@ -101,29 +103,6 @@ fn report(cli: &Cli, timings: &Timings) {
     };
 }
 
-/// What a command did, a line each, and what it could not do.
-#[derive(Debug, Default)]
-struct Report {
-    done: Vec<String>,
-    failures: Vec<Error>,
-}
-
-impl Report {
-    /// Notes what came of one part; `None`: there was nothing to do.
-    fn add(&mut self, outcome: Result<Option<String>>) {
-        match outcome {
-            Ok(what) => self.done.extend(what),
-            Err(error) => self.failures.push(error),
-        }
-    }
-}
-
-impl From<Vec<String>> for Report {
-    fn from(done: Vec<String>) -> Self {
-        Self { done, failures: Vec::new() }
-    }
-}
-
 /// What an operator asks for, and not a runtime: says what it did, and then what it could not do.
 fn administer<R: Into<Report>>(cli: &Cli, work: impl FnOnce(&Config) -> Result<R>) -> Result<()> {
     let config = Config::load(cli.config.as_deref())?;
@@ -136,8 +115,9 @@ fn administer<R: Into<Report>>(cli: &Cli, work: impl FnOnce(&Config) -> Result<R
     if done.is_empty() && failures.is_empty() {
         done.push("nothing to do".to_owned());
     }
-    let text: String = done.iter().map(|line| format!("{line}\n")).collect();
-    std::io::stdout().write_all(text.as_bytes()).doing(|| "writing to stdout")?;
+    if !done.is_empty() {
+        writeln!(std::io::stdout(), "{}", done.join("\n")).doing(|| "writing to stdout")?;
+    }
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else {
         return Ok(());

@@ -2,7 +2,7 @@
 //! called `poststop`.
 
 use crate::{
-    commands::Report,
+    commands::report::Report,
     eni::{homecoming::Instance, neighbours},
     error::{Doing, Result, refuse},
     input::config::Config,

@@ -2,7 +2,12 @@
 //! prestart share.
 
 use crate::{
-    eni::{find_in, restore::restore, search::each_namespace, stacked, take_out},
+    eni::{
+        journey::{find_in, take_out},
+        restore::restore,
+        search::each_namespace,
+        stacked,
+    },
     error::{Doing, KernelError, Result, give_up, refuse},
     input::config::{Config, credentials::CredentialNetwork},
     kernel::{

@@ -69,7 +69,9 @@ impl Netlink {
         ];
         for (_, wanted, kind) in numbers.into_iter().filter(|(now, wanted, _)| now != wanted) {
             // What the kernel does not tell, it does not take either.
-            wanted.into_iter().for_each(|number| put(kind, number.to_ne_bytes().to_vec()));
+            if let Some(number) = wanted {
+                put(kind, number.to_ne_bytes().to_vec());
+            }
         }
         if now.other_flags != wanted.other_flags {
             message.header.change_mask |= LinkFlags::from_bits_retain(OTHER_FLAGS);
@@ -91,10 +93,8 @@ impl Netlink {
         for mode in modes {
             let mut message = LinkMessage::default();
             message.header.index = index;
-            let none = [
-                nla(IFLA_XDP_FD, &(-1_i32).to_ne_bytes()),
-                nla(IFLA_XDP_FLAGS, &mode.to_ne_bytes()),
-            ];
+            let none =
+                [nla(IFLA_XDP_FD, (-1_i32).to_ne_bytes()), nla(IFLA_XDP_FLAGS, mode.to_ne_bytes())];
             message.attributes.push(LinkAttribute::Other(DefaultNla::new(IFLA_XDP, none.concat())));
             match self.change(&RouteNetlinkMessage::SetLink(message), 0) {
                 // Of several modes, the driver may not know each.
@@ -135,6 +135,6 @@ fn properties(index: u32, names: &[String]) -> LinkMessage {
     message
 }
 
-fn nla(kind: u16, value: &[u8; 4]) -> Vec<u8> {
-    [&8_u16.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat()
+fn nla(kind: u16, value: [u8; 4]) -> Vec<u8> {
+    [&8_u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &value].concat()
 }

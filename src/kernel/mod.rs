@@ -1,6 +1,6 @@
 //! Requests to the kernel, one function a request. The only user of rtnetlink and of `setns`.
 //!
-//! Every function is one verb on one kind of object and fails with a [`KernelError`](error::KernelError):
+//! Every function is one verb on one kind of object and fails with a [`KernelError`](crate::error::KernelError):
 //! the errno, and the kernel's own sentence where it has one.
 
 pub mod address;

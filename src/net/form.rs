@@ -37,7 +37,7 @@ pub struct Form {
     pub gso_ipv4_max_size: Option<u32>,
     /// The largest aggregate for IPv4, in bytes.
     pub gro_ipv4_max_size: Option<u32>,
-    /// Where XDP programs are attached (`XDP_ATTACHED_…`, linux/if_link.h); 0: nowhere.
+    /// Where XDP programs are attached (`XDP_ATTACHED_…`, `linux/if_link.h`); 0: nowhere.
     pub xdp: u8,
     /// Flags that mean nothing to most drivers: debug, trailers, port selection and the like.
     pub other_flags: u32,

@@ -22,10 +22,12 @@ impl Mac {
         Self([0x0a, 0x58, a, b, c, d])
     }
 
-    /// A locally administered address with these last bytes; no other of ours begins so.
+    /// A locally administered address with the last bytes of a hash; no other of ours begins so.
     #[must_use]
-    pub fn local([a, b, c, d, e]: [u8; 5]) -> Self {
-        Self([0x0e, a, b, c, d, e])
+    pub fn local(hash: u64) -> Self {
+        let mut bytes = [0x0e; 6];
+        bytes[1..].copy_from_slice(&hash.to_be_bytes()[3..]);
+        Self(bytes)
     }
 
     /// The six bytes, first on the wire first.

@@ -6,7 +6,7 @@ use super::{
     expression::{
         Base, Comparison, Connection, Expression, FIRST, Meta, SECOND, Unreachable, Verdict,
     },
-    rule::{Element, EtherType, Family, Interfaces, Part, Rule, Sender, Transport},
+    rule::{Element, Family, Interfaces, Part, Rule, Sender, Transport},
 };
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
@@ -47,39 +47,24 @@ const ESTABLISHED: u32 = 2;
 const REDIRECTED: u32 = 1 << 5;
 const REPLY: u8 = 1;
 
-impl EtherType {
-    /// `ETH_P_IP` and others, `linux/if_ether.h`.
-    pub(super) fn number(self) -> u16 {
-        match self {
-            Self::Ip => 0x0800,
-            Self::Arp => 0x0806,
-            Self::Ip6 => 0x86dd,
-        }
+/// Appends an element as it is in a set: each part filled up to a whole number of 32 bits.
+pub(super) fn append_key(element: Element, bytes: &mut Vec<u8>) {
+    bytes.extend(element.lease.link_name_bytes());
+    bytes.extend([0; NAME - 11]);
+    bytes.extend(element.mac().bytes());
+    bytes.extend([0; 2]);
+    match element.address {
+        IpAddr::V4(four) => bytes.extend(four.octets()),
+        IpAddr::V6(six) => bytes.extend(six.octets()),
     }
 }
 
-impl Element {
-    /// Appends it as it is in a set: each part filled up to a whole number of 32 bits.
-    pub(super) fn append_key_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.lease.link_name_bytes());
-        bytes.extend([0; NAME - 11]);
-        bytes.extend(self.mac().bytes());
-        bytes.extend([0; 2]);
-        match self.address {
-            IpAddr::V4(four) => bytes.extend(four.octets()),
-            IpAddr::V6(six) => bytes.extend(six.octets()),
-        }
-    }
-}
-
-impl Rule {
-    /// The rule as a list of expressions.
-    pub(super) fn compile(&self, family: Family) -> Attributes {
-        let mut compiler = Compiler { expressions: Vec::new(), family, version: None };
-        self.0.iter().for_each(|part| compiler.part(part));
-        let append = |list, expression: &Expression| expression.append_to(list);
-        compiler.expressions.iter().fold(Attributes::new(), append)
-    }
+/// A rule as a list of expressions.
+pub(super) fn compile(rule: &Rule, family: Family) -> Attributes {
+    let mut compiler = Compiler { expressions: Vec::new(), family, version: None };
+    rule.0.iter().for_each(|part| compiler.part(part));
+    let append = |list, expression: &Expression| expression.append_to(list);
+    compiler.expressions.iter().fold(Attributes::new(), append)
 }
 
 struct Compiler {
@@ -296,7 +281,7 @@ mod tests {
             &[169, 254, 172, 2],
         ];
         let mut key = Vec::new();
-        element.append_key_to(&mut key);
+        append_key(element, &mut key);
         assert_eq!(key, expected.concat());
     }
 }

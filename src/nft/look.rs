@@ -3,6 +3,7 @@
 
 use super::{
     attribute::{attribute, attributes, includes, same, text},
+    compile::{append_key, compile},
     message::{self, Message, NFTA_TABLE_USERDATA},
     rule::{Element, Family, Set, TABLE, Table},
     ruleset::Ruleset,
@@ -128,7 +129,7 @@ fn has_rules(netfilter: &Netfilter, table: &Table) -> Answer<bool> {
                 let expressions =
                     attribute(there, message::NFTA_RULE_EXPRESSIONS).unwrap_or_default();
                 text(there, message::NFTA_RULE_CHAIN) == Some(chain.name.as_bytes())
-                    && same(expressions, rule.compile(table.family).bytes())
+                    && same(expressions, compile(rule, table.family).bytes())
             });
             if !is_same {
                 return Ok(false);
@@ -153,7 +154,7 @@ fn has_elements(netfilter: &Netfilter, family: Family, set: &Set) -> Answer<bool
     let mut wanted = Vec::new();
     let is_same = |(there, element): (&&[u8], &Element)| {
         wanted.clear();
-        element.append_key_to(&mut wanted);
+        append_key(*element, &mut wanted);
         **there == wanted
     };
     Ok(there.len() == set.elements.len() && there.iter().zip(&set.elements).all(is_same))

@@ -4,6 +4,7 @@
 
 use super::{
     attribute::Attributes,
+    compile::{append_key, compile},
     rule::{Chain, Element, Family, Hook, Kind, Set, TABLE, Table},
     seal::{self, Seal},
 };
@@ -53,7 +54,6 @@ pub(super) const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 pub(super) const NFTA_LIST_ELEM: u16 = 1;
-pub(super) const NFTA_GEN_ID: u16 = 1;
 pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
 pub(super) const NFTA_DATA_VALUE: u16 = 1;
 const NF_ACCEPT: u32 = 1;
@@ -138,7 +138,7 @@ fn creation(table: &Table, seal: Seal) -> Vec<Message> {
         messages.extend(chain.rules.iter().map(|rule| {
             let place =
                 Attributes::new().text(NFTA_RULE_TABLE, TABLE).text(NFTA_RULE_CHAIN, chain.name);
-            let rule = place.nest(NFTA_RULE_EXPRESSIONS, &rule.compile(family));
+            let rule = place.nest(NFTA_RULE_EXPRESSIONS, &compile(rule, family));
             Message::new(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family, rule)
         }));
     }
@@ -241,7 +241,7 @@ fn elements(set: &Set, some: &[Element]) -> Attributes {
     let mut key = Vec::new();
     let list = some.iter().fold(Attributes::new(), |list, element| {
         key.clear();
-        element.append_key_to(&mut key);
+        append_key(*element, &mut key);
         list.nested(&[NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE], &key)
     });
     elements_of(set).nest(NFTA_SET_ELEM_LIST_ELEMENTS, &list)

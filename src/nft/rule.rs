@@ -163,6 +163,18 @@ pub enum EtherType {
     Ip6,
 }
 
+impl EtherType {
+    /// `ETH_P_IP` and others, `linux/if_ether.h`.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::Ip => 0x0800,
+            Self::Arp => 0x0806,
+            Self::Ip6 => 0x86dd,
+        }
+    }
+}
+
 /// Protocols that have ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {

@@ -4,8 +4,10 @@
 //! number grows. So a table that we made says in which transaction it was made, and from what. While the number
 //! is still that one, nobody has changed anything. (A table that is made from another's listing says nothing.)
 
-use super::{attribute::attribute, message::NFTA_GEN_ID, rule::Table};
+use super::{attribute::attribute, rule::Table};
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+const NFTA_GEN_ID: u16 = 1; // linux/netfilter/nf_tables.h
 
 /// The user data of tables is a row of type, length and value (`udata.h` in libnftnl), of which nft shows those
 /// types that it knows.

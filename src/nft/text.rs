@@ -1,4 +1,4 @@
-//! Rules in nft's language, for people. `nft -f` makes of it what [`super::install()`] installs.
+//! Rules in nft's language, for people. `nft -f` makes of it what [`install`](mod@super::install) installs.
 
 use super::rule::{
     Chain, Element, EtherType, Family, Hook, Interfaces, Kind, Part, Rule, Sender, Set, TABLE,

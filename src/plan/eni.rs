@@ -72,13 +72,11 @@ fn stay(
     let known = own.and_then(|port| port.label.clone()).or_else(of_record);
     let known = known.filter(|label| (label.eni, label.branch) == (task.mac, task.branch));
     let mut steps = Vec::new();
-    if known.is_none() {
-        if task.branch.is_some() {
-            return refuse(format!(
-                "{} ({}) is in the network namespace already, but this hook did not put it there",
-                link.name, task.mac
-            ));
-        }
+    if known.is_none() && task.branch.is_some() {
+        return refuse(format!(
+            "{} ({}) is in the network namespace already, but this hook did not put it there",
+            link.name, task.mac
+        ));
     }
     let label = known.unwrap_or_else(|| label_of_adopted(link, request, snapshot));
     let label =

@@ -20,7 +20,6 @@ pub fn host(
     instance: &InstanceSnapshot,
 ) -> Result<(Mac, Vec<Step>)> {
     let name = &credentials.bridge;
-    let own = credentials.bridge_mac();
     let mut steps = Vec::new();
     let holder = instance.links.iter().find(|link| link.is_called(name.as_str()));
     if !instance.has_nftables || holder.is_none() {
@@ -29,6 +28,28 @@ pub fn host(
     if !instance.has_nftables {
         steps.push(Step::InstallNftables { ruleset: ruleset.clone() });
     }
+    let (mac, of_bridge) = bridge(credentials, holder)?;
+    steps.extend(of_bridge);
+    for gateway in credentials.gateways() {
+        let (side, link) = (Side::Instance, name.clone());
+        let address = credentials.with_subnet(gateway);
+        let step = Step::AddAddress { side, link, address, subnet_route: true };
+        steps.extend(step.unless(instance.has_address(name, address))?);
+    }
+    steps.extend(ruleset.bridge_options.iter().map(|option| Step::SetOption {
+        side: Side::Instance,
+        family: "ipv4",
+        link: name.clone(),
+        option,
+        value: "1",
+    }));
+    Ok((mac, steps))
+}
+
+/// The bridge: made, or verified and adopted.
+fn bridge(credentials: &CredentialNetwork, holder: Option<&Link>) -> Result<(Mac, Vec<Step>)> {
+    let (name, own) = (&credentials.bridge, credentials.bridge_mac());
+    let mut steps = Vec::new();
     let mac = match holder {
         None => {
             steps.push(Step::CreateBridge { bridge: name.clone(), mac: own, mtu: credentials.mtu });
@@ -56,19 +77,6 @@ pub fn host(
             mac
         }
     };
-    for gateway in credentials.gateways() {
-        let (side, link) = (Side::Instance, name.clone());
-        let address = credentials.with_subnet(gateway);
-        let step = Step::AddAddress { side, link, address, subnet_route: true };
-        steps.extend(step.unless(instance.has_address(name, address))?);
-    }
-    steps.extend(ruleset.bridge_options.iter().map(|option| Step::SetOption {
-        side: Side::Instance,
-        family: "ipv4",
-        link: name.clone(),
-        option,
-        value: "1",
-    }));
     Ok((mac, steps))
 }
 

@@ -18,6 +18,7 @@ mod credentials;
 mod eni;
 pub mod host;
 pub mod step;
+mod text;
 
 use crate::{
     error::{Error, Result, refuse},

@@ -43,7 +43,7 @@ pub fn locate<'a>(snapshot: &'a Snapshot, task: &Task) -> Result<Whereabouts<'a>
 }
 
 fn locate_interface(snapshot: &Snapshot, mac: Mac) -> Result<Whereabouts<'_>> {
-    if let Some(link) = only(claimants(&snapshot.instance.links, mac), mac)? {
+    if let Some(link) = only(&claimants(&snapshot.instance.links, mac), mac)? {
         return check_movable(&snapshot.instance, link, mac).map(|()| Whereabouts::Home(link));
     }
     let inside = claimants(&snapshot.task.links, mac);
@@ -58,7 +58,7 @@ fn locate_branch<'a>(
     let links = &snapshot.instance.links;
     // A VLAN that somebody made on the trunk has the trunk's MAC address, if not another.
     let trunks = claimants(links, branch.trunk).into_iter().filter(|link| link.vlan.is_none());
-    let Some(trunk) = only(trunks.collect(), branch.trunk)? else {
+    let Some(trunk) = only(&trunks.collect::<Vec<_>>(), branch.trunk)? else {
         return Ok(Whereabouts::Absent);
     };
     let is_branch = |link: &&Link| link.vlan == Some(branch.vlan) && link.peer == Some(trunk.index);
@@ -125,8 +125,8 @@ fn is_on(link: &Link, lower: &Link) -> bool {
 }
 
 /// The only one of these links, if there is one.
-fn only(links: Vec<&Link>, mac: Mac) -> Result<Option<&Link>> {
-    match links[..] {
+fn only<'a>(links: &[&'a Link], mac: Mac) -> Result<Option<&'a Link>> {
+    match *links {
         [] => Ok(None),
         [link] => Ok(Some(link)),
         _ => {

@@ -119,6 +119,7 @@ impl fmt::Display for NetworkId {
 }
 
 /// A value that may be missing, but not be wrong.
+#[allow(clippy::option_option)] // wrong, missing, there
 fn parsed<T: FromStr>(text: Option<&str>) -> Option<Option<T>> {
     text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
@@ -156,8 +157,7 @@ pub fn short_id(id: &str) -> String {
 /// on: locally administered, and a hash of the id as it stands in a label.
 #[must_use]
 pub fn port_mac(container: &str) -> Mac {
-    let [.., a, b, c, d, e] = fnv1a(container).to_be_bytes();
-    Mac::local([a, b, c, d, e])
+    Mac::local(fnv1a(container))
 }
 
 #[cfg(test)]

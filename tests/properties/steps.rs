@@ -139,6 +139,7 @@ impl World {
     }
 
     /// Takes back a step that did something. What is gone already is fine.
+    #[allow(clippy::too_many_lines)] // a table
     pub fn revert(&mut self, step: &Step) {
         match step {
             Step::TakeRecord { .. } => self.record = None,

@@ -223,8 +223,10 @@ pub fn label_at_home(link: &Link, request: &Request) -> Label {
 #[must_use]
 pub fn label_of_adopted(link: &Link, request: &Request, snapshot: &Snapshot) -> Label {
     let is_free = |name: &String| !snapshot.instance.links.iter().any(|link| link.is_called(name));
-    let free =
-        (0..).map(|number| format!("eth{number}")).find(is_free).and_then(|name| name.parse().ok());
+    let free = (0..1000)
+        .map(|number| format!("eth{number}"))
+        .find(is_free)
+        .and_then(|name| name.parse().ok());
     Label { name: free.unwrap_or_else(nameless), ..label_of_request(link, request) }
 }
 

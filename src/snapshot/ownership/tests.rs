@@ -16,6 +16,7 @@ fn hardware() -> Link {
     Link { mac: Some(eni()), permanent_mac: Some(eni()), device, ..link(9, "eth0") }
 }
 
+#[allow(clippy::unnecessary_wraps)] // it is a field of a link
 fn kind(kind: &str) -> Option<String> {
     Some(kind.to_owned())
 }
