@@ -2,7 +2,12 @@
 //! prestart share.
 
 use crate::{
-    eni::{find_in, restore::restore, search::each_namespace, stacked, take_out},
+    eni::{
+        find_in,
+        restore::{completed, restore},
+        search::each_namespace,
+        stacked, take_out,
+    },
     error::{Doing, KernelError, Result, give_up, refuse},
     input::config::{Config, credentials::CredentialNetwork},
     kernel::{
@@ -74,7 +79,9 @@ impl<'a> Instance<'a> {
         let outcome = match label.branch {
             Some(branch) => self.delete_branch(label, branch)?,
             None => match self.bring_home(record)? {
-                Some(link) => self.restore(&link, label)?,
+                Some(link) => {
+                    self.restore(&link, &completed(record, &self.space.netlink, &link)?)?
+                }
                 None => format!("ENI {} is no longer attached", label.eni),
             },
         };
@@ -101,12 +108,6 @@ impl<'a> Instance<'a> {
         let Some(name) = restore(&self.space.netlink, link, label, false)? else {
             return Ok(format!("ENI {eni} is no longer attached"));
         };
-        let restored = self.space.netlink.link_at(link.index);
-        let oddities =
-            restored.doing(|| format!("looking at {name}"))?.map(|link| link.form.oddities());
-        if let Some(oddities) = oddities.filter(|oddities| !oddities.is_empty()) {
-            log::warn!("ENI {eni} ({name}): this could not be reset: {}", oddities.join(", "));
-        }
         Ok(format!("ENI {eni} is home as {name}"))
     }
 

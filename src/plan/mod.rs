@@ -81,7 +81,7 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &label)?;
     let (bridge_mac, mut steps) = host(ruleset, credentials, instance)?;
     let bridge = credentials.bridge.clone();
-    let record = Record { label: label.clone(), lease, bridge };
+    let record = Record::new(label.clone(), lease, bridge);
     if !snapshot.records.contains(&record) {
         steps.push(Step::TakeRecord { record });
     }
