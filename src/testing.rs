@@ -16,7 +16,7 @@ pub use crate::{
     },
     net::{
         device::Device, form::Form, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId,
-        process::Process, route::Route, rule::Rule, side::Side, vlan::VlanId,
+        offloads::Offloads, process::Process, route::Route, rule::Rule, side::Side, vlan::VlanId,
     },
     nft::Ruleset,
     plan::{Plan, plan, step::Step},

@@ -7,7 +7,7 @@ use crate::{
     },
     eni::{journey, normal_form, restore::restore},
     error::{Doing, Error, Result},
-    net::{form::Form, name::InterfaceName, side::Side},
+    net::{form::Form, name::InterfaceName, offloads::Offloads, side::Side},
     snapshot::ownership::find,
     task::label::Label,
 };
@@ -56,6 +56,17 @@ pub fn normalise(
     alternative_names: &[String],
 ) -> Result<Applied> {
     outcome_of(normal_form::put_on(attempt.netlink(side)?, index, form, alternative_names))
+}
+
+/// Gives the ENI the offloads that it had. A task may have written which those are: what cannot be put back
+/// is no reason to refuse the next one.
+pub fn put_offloads_back(index: u32, before: Offloads) -> Applied {
+    match normal_form::put_offloads_back(index, before) {
+        Ok(Offloads(0)) => {}
+        Ok(left) => log::warn!("these offloads could not be put back: features {left}"),
+        Err(error) => log::warn!("offloads could not be put back: {error}"),
+    }
+    Applied::Changed
 }
 
 /// Gives the ENI its other names back, which an administrator may have given it. Where something else has

@@ -34,6 +34,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         Step::Normalise { side, index, form, alternative_names, .. } => {
             eni::normalise(attempt, *side, *index, form, alternative_names)
         }
+        Step::SetOffloads { index, offloads, .. } => Ok(eni::put_offloads_back(*index, *offloads)),
         Step::CreateVeth { lease, port_mac, bridge, inside, mtu } => {
             port::create_veth(attempt, *lease, *port_mac, bridge, inside, *mtu)
         }
@@ -116,6 +117,7 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         Step::InstallNftables { .. }
         | Step::CreateBridge { .. }
         | Step::SetMac { .. }
+        | Step::SetOffloads { .. }
         | Step::AddAddress { side: Side::Instance, .. }
         | Step::SetUp { side: Side::Instance, .. }
         | Step::ConfigurePort { .. }

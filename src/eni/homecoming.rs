@@ -4,7 +4,7 @@
 use crate::{
     eni::{
         journey::{find_in, take_out},
-        restore::restore,
+        restore::{completed, restore},
         search::each_namespace,
         stacked,
     },
@@ -79,7 +79,8 @@ impl<'a> Instance<'a> {
             Some(branch) => self.delete_branch(label, branch)?,
             None => match self.bring_home(record)? {
                 Some((link, holders)) => {
-                    let outcome = self.restore(&link, label)?;
+                    let outcome =
+                        self.restore(&link, &completed(record, &self.space.netlink, &link)?)?;
                     if let Some(pids) = holders.filter(|holders| !holders.pids.is_empty()) {
                         log::warn!(
                             "ENI {} was taken from processes that are still running in its namespace: {}",
@@ -110,12 +111,6 @@ impl<'a> Instance<'a> {
         let Some(name) = restore(&self.space.netlink, link, label, false)? else {
             return Ok(format!("ENI {eni} is no longer attached"));
         };
-        let restored = self.space.netlink.link_at(link.index);
-        let oddities =
-            restored.doing(|| format!("looking at {name}"))?.map(|link| link.form.oddities());
-        if let Some(oddities) = oddities.filter(|oddities| !oddities.is_empty()) {
-            log::warn!("ENI {eni} ({name}): this could not be reset: {}", oddities.join(", "));
-        }
         Ok(format!("ENI {eni} is home as {name}"))
     }
 

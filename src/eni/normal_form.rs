@@ -1,8 +1,8 @@
 //! The one normal form of an ENI: put on before it goes into a task, and when it comes home.
 
 use crate::{
-    kernel::{error::Answer, socket::Netlink},
-    net::form::Form,
+    kernel::{error::Answer, offloads::Ethtool, socket::Netlink},
+    net::{form::Form, offloads::Offloads},
 };
 
 /// Gives a link its normal form, as far as it has another one, and takes its alternative names away.
@@ -19,4 +19,16 @@ pub fn put_on(
         return Ok(());
     }
     netlink.set_form(index, form, &form.normal())
+}
+
+/// Gives a link of this thread's own namespace the offloads that it had before, as far as others are wanted
+/// now: what its driver would have it do by default, nobody tells. Gives those that stay as they are.
+pub fn put_offloads_back(index: u32, before: Offloads) -> Answer<Offloads> {
+    let ethtool = Ethtool::here()?;
+    let differing = ethtool.features(index)?.differing_from(before);
+    if differing == Offloads(0) {
+        return Ok(differing);
+    }
+    ethtool.want(index, before, differing)?;
+    ethtool.features(index).map(|features| features.differing_from(before))
 }

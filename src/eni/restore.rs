@@ -4,10 +4,10 @@ use crate::{
     eni::normal_form,
     error::{Doing, KernelError, Result},
     kernel::{error::Answer, link::LinkChange, socket::Netlink},
-    net::{link::Link, name::InterfaceName},
+    net::{link::Link, name::InterfaceName, offloads::Offloads},
     nft::records::Records,
-    snapshot::ownership::{is_eni, looks_own, strays},
-    task::label::Label,
+    snapshot::ownership::{is_eni, label_of, looks_own, port_of, strays},
+    task::{label::Label, record::Record},
 };
 use std::{fs, slice};
 
@@ -20,14 +20,54 @@ pub(super) const DOWN: LinkChange =
     LinkChange { name: None, mtu: None, mac: None, alias: None, up: Some(false) };
 
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
-/// address, no label, and switched on only if `up`. Gives its name, or `None` if it has left.
+/// address, no label, its form and its offloads, and switched on only if `up`. Gives its name, or `None` if it
+/// has left. What of its form and its offloads cannot be reset is named in a warning.
 pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Result<Option<String>> {
-    match try_restore(instance, link, label, up) {
+    let restored = try_restore(instance, link, label, up).and_then(|name| {
+        let oddities = oddities(instance, link.index, label)?;
+        if !oddities.is_empty() {
+            let (eni, what) = (label.eni, oddities.join(", "));
+            log::warn!("ENI {eni} ({name}): this could not be reset: {what}");
+        }
+        Ok(name)
+    });
+    match restored {
         Err(error) if error.is_no_device() => Ok(None),
         restored => restored
             .map(Some)
             .doing(|| format!("restoring ENI {} ({}) on the instance", label.eni, link.name)),
     }
+}
+
+/// Puts the offloads back, and says what of the link is still not as it should be.
+fn oddities(instance: &Netlink, index: u32, label: &Label) -> Answer<Vec<String>> {
+    let offloads = label.offloads.map(|before| normal_form::put_offloads_back(index, before));
+    let link = instance.link_at(index)?;
+    let form = link.map(|link| link.form.oddities()).unwrap_or_default();
+    let mut oddities: Vec<String> = form.into_iter().map(ToOwned::to_owned).collect();
+    match offloads {
+        None | Some(Ok(Offloads(0))) => {}
+        Some(Ok(left)) => oddities.push(format!("offloads (features {left})")),
+        Some(Err(error)) => oddities.push(format!("offloads ({error})")),
+    }
+    Ok(oddities)
+}
+
+/// The label in a record, with the offloads, which a record that would be too long leaves to the labels on the
+/// task's port and on the ENI. The ENI's own is no more than a wish: a task that rewrites it may as well
+/// change the offloads.
+pub fn completed(record: &Record, instance: &Netlink, eni: &Link) -> Result<Label> {
+    let mut label = record.label.clone();
+    if label.offloads.is_none() {
+        let name = record.lease.link_name();
+        let port = instance.link(&name).doing(|| format!("looking for {name}"))?;
+        let port = port.as_ref().and_then(|port| port_of(slice::from_ref(port), record));
+        let key = |label: &Label| (label.container.clone(), label.netns, label.eni);
+        let is_same = |other: &Label| key(other) == key(&label);
+        let own = port.into_iter().chain([eni]).filter_map(label_of).find(is_same);
+        label.offloads = own.and_then(|label| label.offloads);
+    }
+    Ok(label)
 }
 
 fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answer<String> {

@@ -15,6 +15,7 @@ pub mod monitor;
 pub mod neighbour;
 pub mod netns;
 pub mod nsid;
+pub mod offloads;
 pub mod process;
 pub mod route;
 pub mod rule;

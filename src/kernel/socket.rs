@@ -50,14 +50,14 @@ sockopt_impl!(
     u64
 );
 
-/// A routing socket in one namespace.
+/// A routing socket in one namespace; within this wing, one of another family.
 #[derive(Debug)]
 pub struct Netlink {
     socket: Socket,
     sequence: Cell<u32>,
 }
 
-/// A message of the routing family, as the kernel writes it.
+/// A message, as the kernel writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Raw {
     pub(super) kind: u16,
@@ -84,7 +84,7 @@ impl Raw {
 impl Netlink {
     /// Opens a socket in this thread's own namespace.
     pub fn here() -> Result<Self> {
-        open().doing(|| "opening a routing socket")
+        Self::of(NETLINK_ROUTE).doing(|| "opening a routing socket")
     }
 
     /// Opens a socket in another namespace.
@@ -101,13 +101,26 @@ impl Netlink {
         getsockopt(&self.socket, NetnsCookie).ok()
     }
 
+    /// Opens a socket of a family. It belongs to the namespace that the thread is in now.
+    pub(super) fn of(family: isize) -> Answer<Self> {
+        let mut socket = Socket::new(family)?;
+        socket.bind_auto()?;
+        // What we ask for in a dump is what we get, or an error.
+        socket.set_netlink_get_strict_chk(true)?;
+        // The kernel's sentence about what was wrong, and without our request in front of it.
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
+        setsockopt(&socket, ReceiveTimeout, &TimeVal::new(ANSWER_TIMEOUT, 0))?;
+        Ok(Self { socket, sequence: Cell::new(0) })
+    }
+
     /// Asks for a change; `flags` beyond those that every change has.
-    pub(super) fn change(&self, request: &RouteNetlinkMessage, flags: u16) -> Answer<()> {
+    pub(super) fn change(&self, request: &impl NetlinkSerializable, flags: u16) -> Answer<()> {
         self.ask(request, NLM_F_ACK | flags).map(|_| ())
     }
 
     /// Asks for one object.
-    pub(super) fn get(&self, request: &RouteNetlinkMessage) -> Answer<Option<Raw>> {
+    pub(super) fn get(&self, request: &impl NetlinkSerializable) -> Answer<Option<Raw>> {
         Ok(self.ask(request, 0)?.messages.into_iter().next())
     }
 
@@ -126,7 +139,7 @@ impl Netlink {
         })
     }
 
-    fn ask(&self, request: &RouteNetlinkMessage, flags: u16) -> Answer<Answers> {
+    fn ask(&self, request: &impl NetlinkSerializable, flags: u16) -> Answer<Answers> {
         let sequence = self.sequence.get().wrapping_add(1);
         self.sequence.set(sequence);
         let mut bytes = vec![0; HEADER_LEN + request.buffer_len()];
@@ -176,19 +189,6 @@ impl Answers {
         }
         Ok(false)
     }
-}
-
-/// Makes the socket; it belongs to the namespace that the thread is in now.
-fn open() -> Answer<Netlink> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    // What we ask for in a dump is what we get, or an error.
-    socket.set_netlink_get_strict_chk(true)?;
-    // The kernel's sentence about what was wrong, and without our request in front of it.
-    socket.set_ext_ack(true)?;
-    socket.set_cap_ack(true)?;
-    setsockopt(&socket, ReceiveTimeout, &TimeVal::new(ANSWER_TIMEOUT, 0))?;
-    Ok(Netlink { socket, sequence: Cell::new(0) })
 }
 
 #[cfg(test)]

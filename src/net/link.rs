@@ -1,6 +1,6 @@
 //! Links (network interfaces), as a dump shows them.
 
-use crate::net::{device::Device, form::Form, mac::Mac, vlan::VlanId};
+use crate::net::{device::Device, form::Form, mac::Mac, offloads::Offloads, vlan::VlanId};
 use std::net::IpAddr;
 
 /// One link of one namespace, as a dump shows it.
@@ -42,6 +42,8 @@ pub struct Link {
     pub locked: Option<bool>,
     /// What else it is set to.
     pub form: Form,
+    /// The offloads that are wanted of it, where somebody asked for them and the kernel tells.
+    pub offloads: Option<Offloads>,
     /// Whether it carries Ethernet frames (`ARPHRD_ETHER`).
     pub ethernet: bool,
     /// Whether it is the loopback interface.

@@ -6,6 +6,7 @@ pub mod link;
 pub mod mac;
 pub mod name;
 pub mod netns_id;
+pub mod offloads;
 pub mod process;
 pub mod route;
 pub mod rule;

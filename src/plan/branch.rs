@@ -36,6 +36,7 @@ pub(super) fn arrival(
         netns,
         pause: Some(pause),
         device: None,
+        offloads: None,
         opens_metadata: !task.block_metadata,
         network: request.credentials.id(),
         branch: Some(branch),

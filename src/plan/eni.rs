@@ -30,6 +30,7 @@ pub(super) fn arrival(
             let mut steps = leftover_rules(task, link, snapshot);
             let label = label_at_home(link, request);
             let mtu = wanted_mtu(task, link, label.mtu)?;
+            steps.extend(own_offloads(link, &label));
             let (index, was_up) = (link.index, link.up);
             steps.push(Step::MoveIn {
                 index,
@@ -122,6 +123,14 @@ fn refuse_taken_name(inside: &InterfaceName, snapshot: &Snapshot) -> Result<()> 
 fn own_mac(link: &Link, task: &Task) -> Option<Step> {
     let (inside, mac) = (task.interface.clone(), task.mac);
     (link.mac != Some(mac)).then_some(Step::SetMac { side: Side::Task, link: inside, mac })
+}
+
+/// The offloads that the ENI had, if an earlier task changed them and nobody put them back.
+fn own_offloads(link: &Link, label: &Label) -> Option<Step> {
+    let (index, mac) = (link.index, label.eni);
+    let offloads =
+        label.offloads.filter(|offloads| link.offloads.is_some_and(|own| own != *offloads));
+    offloads.map(|offloads| Step::SetOffloads { index, mac, offloads })
 }
 
 /// The rules that a host daemon made for the ENI. Its addresses and routes go away with it, in

@@ -78,7 +78,7 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     let (bridge_mac, of_host) = host(ruleset, credentials, &instance.without_names_of(task.mac))?;
     steps.extend(of_host);
     let bridge = credentials.bridge.clone();
-    let record = Record { label: label.clone(), lease, bridge };
+    let record = Record::new(label.clone(), lease, bridge);
     if !snapshot.records.contains(&record) {
         steps.push(Step::TakeRecord { record });
     }

@@ -5,7 +5,10 @@
 
 use crate::{
     error::{Doing, Result},
-    net::{form::Form, mac::Mac, name::InterfaceName, route::Route, rule::Rule, side::Side},
+    net::{
+        form::Form, mac::Mac, name::InterfaceName, offloads::Offloads, route::Route, rule::Rule,
+        side::Side,
+    },
     nft::Ruleset,
     task::{branch::Branch, label::Label, lease::Lease, record::Record},
 };
@@ -59,6 +62,15 @@ pub enum Step {
         form: Form,
         /// Its alternative names.
         alternative_names: Vec<String>,
+    },
+    /// Put the offloads of the ENI back that its label says it had. Never undone.
+    SetOffloads {
+        /// Its index on the instance.
+        index: u32,
+        /// Its MAC address.
+        mac: Mac,
+        /// Which are wanted.
+        offloads: Offloads,
     },
     /// Create the task's veth, its far end directly in the task's namespace. This takes the lease.
     CreateVeth {
@@ -219,6 +231,7 @@ impl Step {
             Self::SetMac { .. } => "mac",
             Self::TakeRecord { .. } => "record",
             Self::Normalise { .. } => "form",
+            Self::SetOffloads { .. } => "offloads",
             Self::CreateVeth { .. } => "veth",
             Self::ConfigurePort { .. } => "port",
             Self::AddFdbEntry { .. } => "fdb",

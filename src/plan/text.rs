@@ -26,6 +26,7 @@ impl fmt::Display for Step {
                     names => write!(f, " ({names} alternative names)"),
                 }
             }
+            Self::SetOffloads { mac, .. } => write!(f, "putting back the offloads of ENI {mac}"),
             Self::CreateVeth { lease, bridge, inside, mtu, .. } => write!(
                 f,
                 "creating veth {} on {bridge} with {inside} ({}, mtu {mtu}) in the task",

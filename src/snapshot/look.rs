@@ -6,6 +6,7 @@ use crate::{
     kernel::{
         bus,
         monitor::Monitor,
+        offloads,
         sides::{Sides, Space},
         socket::Netlink,
     },
@@ -32,7 +33,7 @@ pub enum Sight {
     /// The ENI is where the plan can reach it.
     Clear(Box<Snapshot>),
     /// A task that is over has it, or the namespace, and must be taken down first.
-    Abandoned(Record),
+    Abandoned(Box<Record>),
 }
 
 /// Looks until the ENI is there, or a task that is over is found to have it: it may not be attached yet.
@@ -51,7 +52,7 @@ pub fn wait_for_eni(
         let snapshot = snapshot(request, ruleset, sides)?;
         if let Some(other) = obstacle(request, &snapshot) {
             if is_over(&other)? {
-                return Ok(Sight::Abandoned(other));
+                return Ok(Sight::Abandoned(Box::new(other)));
             }
             return refuse(held(request.task.mac, request.netns, &other));
         }
@@ -168,6 +169,7 @@ fn snapshot_with(
     let taken = taken(request, &sides.instance.netlink, &links)?;
     for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
         link.device = bus::device_of(link);
+        link.offloads = offloads::wanted(link.index);
     }
     Ok(Snapshot {
         records: records(request, &task, &links)?,

@@ -10,7 +10,7 @@
 use crate::{
     net::{
         device::Device, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId,
-        process::Process,
+        offloads::Offloads, process::Process,
     },
     task::{branch::Branch, hash::fnv1a, lease::Lease},
 };
@@ -19,9 +19,13 @@ use std::{fmt, str::FromStr};
 /// The first word of every alias that we write.
 const MAGIC: &str = "awsvpc";
 
-/// The longest id that is kept as it is: 64 hexadecimal digits, as engines make them. With it a label stays
-/// below the kernel's 255 bytes for an alias (`IFALIASZ` less the terminator, linux/if.h).
-const MAX_ID_LEN: usize = 64;
+/// The longest label, in bytes: what the kernel takes for an alias (`IFALIASZ` less the terminator,
+/// linux/if.h).
+pub const MAX_LEN: usize = 255;
+
+/// The longest id that is kept as it is; engines' ids of 64 hexadecimal digits are shortened. With it a label,
+/// and a record with a label in it, have room for all but the rarest offloads.
+const MAX_ID_LEN: usize = 32;
 
 /// One task: its container, its ENI, and its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Label {
     pub pause: Option<Process>,
     /// Which hardware the ENI is.
     pub device: Option<Device>,
+    /// The offloads that were wanted of the ENI on the instance.
+    pub offloads: Option<Offloads>,
     /// Whether the task may reach the instance metadata service.
     pub opens_metadata: bool,
     /// Which credential network the task is in, if not the usual one.
@@ -53,6 +59,13 @@ impl Label {
     #[must_use]
     pub fn describes(&self, link: &Link) -> bool {
         link.vlan == self.branch.map(|branch| branch.vlan)
+    }
+
+    /// The label, without the offloads if it would be longer than this with them.
+    #[must_use]
+    pub fn within(self, length: usize) -> Self {
+        let fits = self.to_string().len() <= length;
+        Self { offloads: self.offloads.filter(|_| fits), ..self }
     }
 
     /// Reads a label; `None` if it is not exactly what we write.
@@ -74,6 +87,7 @@ impl Label {
             netns: value("netns")?.parse().ok()?,
             pause: parsed(value("pause"))?,
             device: parsed(value("device"))?,
+            offloads: parsed(value("offloads"))?,
             opens_metadata: value("metadata") == Some("open"),
             network: parsed(value("network"))?,
             branch: match value("trunk") {
@@ -133,6 +147,7 @@ impl fmt::Display for Label {
         )?;
         self.pause.map_or(Ok(()), |pause| write!(f, " pause={pause}"))?;
         self.device.as_ref().map_or(Ok(()), |device| write!(f, " device={device}"))?;
+        self.offloads.map_or(Ok(()), |offloads| write!(f, " offloads={offloads}"))?;
         f.write_str(if self.opens_metadata { " metadata=open" } else { "" })?;
         self.network.map_or(Ok(()), |network| write!(f, " network={network}"))?;
         match &self.branch {
@@ -173,6 +188,7 @@ mod tests {
             netns: "4026532177/41".parse().expect("a namespace"),
             pause: "4711@123456".parse().ok(),
             device: "pci:0000:00:06.0".parse().ok(),
+            offloads: Some(Offloads(0x0010_a1fd_5b29)),
             opens_metadata: false,
             network: None,
             branch: None,
@@ -190,11 +206,11 @@ mod tests {
         assert_eq!(
             alias,
             "awsvpc container=7d7b7fbc30b9 eni=02:5a:a1:1a:43:42 name=eth12 mtu=9001 \
-             netns=4026532177/41 pause=4711@123456 device=pci:0000:00:06.0"
+             netns=4026532177/41 pause=4711@123456 device=pci:0000:00:06.0 offloads=10a1fd5b29"
         );
         assert_eq!(Label::parse(&alias), Some(label()));
 
-        let of_branch = Label { branch: Some(branch()), device: None, ..label() };
+        let of_branch = Label { branch: Some(branch()), device: None, offloads: None, ..label() };
         let alias = of_branch.to_string();
         assert!(alias.ends_with(" pause=4711@123456 trunk=02:00:00:00:00:99 vlan=4094"), "{alias}");
         assert_eq!(Label::parse(&alias), Some(of_branch));
@@ -204,7 +220,7 @@ mod tests {
     fn what_earlier_hooks_wrote_is_read() {
         let alias = "awsvpc container=c eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 netns=4026532177";
         let label = Label::parse(alias).expect("a label");
-        assert_eq!((label.pause, label.device), (None, None));
+        assert_eq!((label.pause, label.device, label.offloads), (None, None, None));
         assert_eq!(label.netns.inode, 4_026_532_177);
     }
 
@@ -228,6 +244,9 @@ mod tests {
             good.replace("container=", "id="),
             good.replace("4711@", "x@"),
             good.replace("pci:", "../"),
+            good.replace("offloads=1", "offloads=01"),
+            good.replace("offloads=1", "offloads=+"),
+            good.replace("offloads=1", "offloads=A"),
             good.replace("4026532177/41", "4026532177/"),
         ] {
             assert_eq!(Label::parse(&bad), None, "{bad}");
@@ -248,10 +267,19 @@ mod tests {
             opens_metadata: true,
             network: "0badcafe".parse().ok(),
             device: None,
+            offloads: None,
             ..label()
         }
         .to_string();
-        assert!(alias.len() <= 255, "{}", alias.len());
+        assert!(alias.len() <= MAX_LEN, "{}", alias.len());
         assert!(Label::parse(&alias).is_some());
+    }
+
+    #[test]
+    fn offloads_are_left_out_where_they_do_not_fit() {
+        let (length, bare) = (label().to_string().len(), Label { offloads: None, ..label() });
+        assert_eq!(label().within(length), label());
+        assert_eq!(label().within(length - 1), bare);
+        assert_eq!(bare.clone().within(0), bare);
     }
 }

@@ -20,7 +20,19 @@ pub struct Record {
     pub bridge: InterfaceName,
 }
 
+/// The longest record, in bytes: what nftables keeps with an element (`NFT_USERDATA_MAXLEN`, less type, length
+/// and terminator; `linux/netfilter/nf_tables.h`).
+const MAX_LEN: usize = 253;
+
 impl Record {
+    /// The record of a task. Offloads that do not fit are left to the labels on its port and its ENI.
+    #[must_use]
+    pub fn new(label: Label, lease: Lease, bridge: InterfaceName) -> Self {
+        let bare = Label { offloads: None, ..label.clone() };
+        let record = Self { label, lease, bridge };
+        if record.to_string().len() <= MAX_LEN { record } else { Self { label: bare, ..record } }
+    }
+
     /// Reads a record; `None` if it is not exactly what we write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -51,14 +63,36 @@ mod tests {
             "awsvpc container={} eni=02:5a:a1:1a:43:42 name=fifteen-bytes-x mtu=65535 \
              netns=4026532177/99999999 pause=4194304@9999999999 device=pci:0000:00:06.0 \
              metadata=open",
-            "f".repeat(64)
+            "f".repeat(32)
         );
         let text = format!("{label} port=ecsa9feac0c bridge=fifteen-bytes-y");
         let record = Record::parse(&text).expect("a record");
         assert_eq!(record.to_string(), text);
-        assert!(text.len() <= 253, "{}", text.len());
+        assert!(text.len() <= MAX_LEN, "{}", text.len());
         for bad in [label.clone(), format!("{text} "), text.replace("port=ecsa", "port=ecsA")] {
             assert_eq!(Record::parse(&bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn offloads_are_left_out_where_they_do_not_fit() {
+        let label = |id: usize| {
+            let id = "f".repeat(id);
+            let text = format!(
+                "awsvpc container={id} eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 \
+                 netns=4026532177/99999999 pause=4194304@9999999999 device=pci:0000:00:06.0 \
+                 offloads=110a1fd5b29abcde"
+            );
+            Label::parse(&text).expect("a label")
+        };
+        let record = |label: Label| {
+            let bridge = "ecs-bridge".parse().expect("a name");
+            Record::new(label, Lease::of_link("ecsa9feac0c").expect("a lease"), bridge)
+        };
+        assert_eq!(record(label(12)).label, label(12));
+        let long = record(label(64));
+        assert_eq!(long.label, Label { offloads: None, ..label(64) });
+        assert!(long.to_string().len() <= MAX_LEN);
+        assert_eq!(record(long.label.clone()), long);
     }
 }

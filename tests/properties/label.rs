@@ -31,8 +31,8 @@ proptest! {
     #[test]
     fn a_short_id_is_kept_and_no_long_one_looks_like_it(id in strategies::id()) {
         let short = short_id(&id);
-        prop_assert_eq!(short == id, id.len() <= 64);
-        prop_assert_eq!(short.contains('~'), id.len() > 64);
+        prop_assert_eq!(short == id, id.len() <= 32);
+        prop_assert_eq!(short.contains('~'), id.len() > 32);
     }
 
     #[test]

@@ -178,6 +178,8 @@ fn world(
     for (lease, label) in Lease::candidates(subnet, gateway, &short_id(id)).zip(around.others) {
         let branch = |label: &Label| label.branch.is_some() && label.branch == task.branch;
         let same = |label: &Label| label.eni == task.mac || branch(label);
+        let network = credentials.id();
+        let label = label.map(|label| Label { network, ..label });
         let alias = label.filter(|label| !same(label)).map(|label| label.to_string());
         let name = lease.link_name();
         let veth = link(world.new_index(), name.as_str(), None, 1500);

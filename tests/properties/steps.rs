@@ -49,6 +49,12 @@ impl World {
                 device.link.alternative_names.clear();
                 Ok(true)
             }
+            Step::SetOffloads { index, offloads, .. } => {
+                let mut devices = self.instance.devices.values_mut();
+                let device = devices.find(|device| device.link.index == *index).ok_or("no link")?;
+                device.link.offloads = Some(*offloads);
+                Ok(true)
+            }
             Step::CreateVeth { lease, port_mac, bridge, inside, mtu } => self
                 .create_veth(*lease, *port_mac, bridge.as_str(), inside.as_str(), *mtu)
                 .map(|()| true),
@@ -188,6 +194,7 @@ impl World {
             Step::InstallNftables { .. }
             | Step::CreateBridge { .. }
             | Step::SetMac { .. }
+            | Step::SetOffloads { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
             | Step::ConfigurePort { .. }

@@ -1,9 +1,10 @@
 //! Things as they may come: addresses, names, ids, tasks, credential subnets.
 
+use crate::steps::MAX_ALIAS;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use oci_awsvpc_hook::testing::{
     Branch, Config, CredentialNetwork, Device, Gateway, InterfaceName, Label, Mac, NetnsId,
-    NetworkId, Process, Task, VlanId, short_id,
+    NetworkId, Offloads, Process, Task, VlanId, short_id,
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -37,20 +38,25 @@ pub fn name() -> impl Strategy<Value = InterfaceName> {
 
 /// Any record that the hook can write.
 pub fn label() -> impl Strategy<Value = Label> {
-    let eni = (mac(), name(), any::<u32>(), option::of(device()), option::of(branch()));
+    let device = (option::of(device()), option::of(any::<u128>().prop_map(Offloads)));
+    let eni = (mac(), name(), any::<u32>(), device, option::of(branch()));
     (id(), netns(), option::of(process()), eni).prop_map(
-        |(id, netns, pause, (eni, name, mtu, device, branch))| Label {
-            container: short_id(&id),
-            eni,
-            name,
-            mtu,
-            netns,
-            pause,
-            // A branch is no hardware.
-            device: device.filter(|_| branch.is_none()),
-            opens_metadata: mtu % 2 == 0,
-            network: (mtu % 3 == 0).then(|| NetworkId::of(&id)),
-            branch,
+        |(id, netns, pause, (eni, name, mtu, (device, offloads), branch))| {
+            let label = Label {
+                container: short_id(&id),
+                eni,
+                name,
+                mtu,
+                netns,
+                pause,
+                // A branch is no hardware.
+                device: device.filter(|_| branch.is_none()),
+                offloads: offloads.filter(|_| branch.is_none()),
+                opens_metadata: mtu % 2 == 0,
+                network: (mtu % 3 == 0).then(|| NetworkId::of(&id)),
+                branch,
+            };
+            label.within(MAX_ALIAS)
         },
     )
 }

@@ -14,7 +14,7 @@ use crate::{
     task::{
         CREDENTIAL_INTERFACE,
         branch::Branch,
-        label::{Label, port_mac},
+        label::{self, Label, port_mac},
         lease::Lease,
         record::Record,
     },
@@ -52,7 +52,7 @@ pub fn records_of_ports(links: &[Link]) -> Vec<Record> {
         bridge.name.parse::<InterfaceName>().ok()
     };
     labelled_ports(links)
-        .filter_map(|(port, lease, label)| Some(Record { label, lease, bridge: bridge(port)? }))
+        .filter_map(|(port, lease, label)| Some(Record::new(label, lease, bridge(port)?)))
         .collect()
 }
 
@@ -210,12 +210,13 @@ pub fn label_at_home(link: &Link, request: &Request) -> Label {
     let earlier = label_of(link).filter(|label| {
         label.eni == request.task.mac && label.describes(link) && link.accepts_mtu(label.mtu)
     });
+    let offloads = earlier.as_ref().and_then(|label| label.offloads).or(link.offloads);
     let (name, mtu) = match earlier {
         Some(label) => (wished_name(link, &label), label.mtu),
         None => (link.name.parse().unwrap_or_else(|_| nameless()), link.mtu),
     };
-    let is_lease = Lease::of_link(name.as_str()).is_some();
-    Label { name: if is_lease { nameless() } else { name }, mtu, ..label_of_request(link, request) }
+    let name = if Lease::of_link(name.as_str()).is_some() { nameless() } else { name };
+    Label { name, mtu, offloads, ..label_of_request(link, request) }.within(label::MAX_LEN)
 }
 
 /// What is to be noted of an ENI that an OCI runtime moved into the task before we were called: what it was
@@ -239,6 +240,7 @@ fn label_of_request(link: &Link, request: &Request) -> Label {
         netns: request.netns,
         pause: Some(request.pause),
         device: link.device.clone(),
+        offloads: link.offloads,
         opens_metadata: !request.task.block_metadata,
         network: request.credentials.id(),
         branch: None,
@@ -251,16 +253,16 @@ fn label_of_request(link: &Link, request: &Request) -> Label {
 pub fn label_of_found(link: &Link, eni: Mac) -> Label {
     let wish = label_of(link).filter(|label| label.eni == eni && label.branch.is_none());
     let name = wish.as_ref().map_or_else(nameless, |label| wished_name(link, label));
-    let mtu = wish.map_or(link.mtu, |label| label.mtu);
-    let (container, netns) = (String::new(), NetnsId { inode: 0, cookie: None });
+    let mtu = wish.as_ref().map_or(link.mtu, |label| label.mtu);
     Label {
-        container,
+        container: String::new(),
         eni,
         name,
         mtu,
-        netns,
+        netns: NetnsId { inode: 0, cookie: None },
         pause: None,
         device: link.device.clone(),
+        offloads: wish.and_then(|label| label.offloads),
         opens_metadata: false,
         network: None,
         branch: None,
@@ -305,7 +307,9 @@ pub fn has_branches(links: &[Link], trunk: Mac) -> bool {
     labelled_ports(links).any(|(_, _, label)| is_on(&label))
 }
 
-fn label_of(link: &Link) -> Option<Label> {
+/// What the label on a link says, which may be a task's own writing.
+#[must_use]
+pub fn label_of(link: &Link) -> Option<Label> {
     Label::parse(link.alias.as_deref()?)
 }
 
