@@ -189,7 +189,7 @@ make_initramfs() {
         [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
     done
     # dash: busybox's shell would take its own ip for iproute2's.
-    for applet in dash ip bridge nsenter unshare nft date runc crun; do
+    for applet in dash ip bridge ethtool nsenter unshare nft date runc crun; do
         add "$(command -v "$applet")"
     done
     ln -sf dash "$root/bin/sh"

@@ -3,11 +3,11 @@
 //! latest with the process.
 
 mod instance;
-mod netns;
+pub mod netns;
 mod pause;
 
 pub use instance::{ENI_MAC, Instance};
-pub use netns::{Netns, Snapshot};
+pub use netns::Netns;
 pub use pause::Pause;
 
 use std::time::{Duration, Instant};
