@@ -13,7 +13,11 @@ use super::{
     rule::Family,
     socket::Netfilter,
 };
-use crate::{kernel::error::Answer, net::mac::Mac, task::record::Record};
+use crate::{
+    kernel::error::Answer,
+    net::mac::Mac,
+    task::record::{MAX_LEN, Record},
+};
 use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 
@@ -52,8 +56,11 @@ impl Records {
     /// Makes the record of an ENI.
     ///
     /// # Errors
-    /// EEXIST where there is one.
+    /// EEXIST where there is one; EMSGSIZE where it is too long.
     pub fn add(&self, record: &Record) -> Answer<()> {
+        if record.to_string().len() > MAX_LEN {
+            return Err(Errno::EMSGSIZE.into());
+        }
         let mut messages = creation();
         messages.push(addition(record));
         self.0.as_ref().map_or(Ok(()), |socket| socket.commit(messages, None))

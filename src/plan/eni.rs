@@ -11,7 +11,10 @@ use crate::{
         view::Snapshot,
         whereabouts::{Whereabouts, absent},
     },
-    task::{Task, label::Label},
+    task::{
+        Task,
+        label::{Label, MAX_LEN},
+    },
 };
 use ipnetwork::IpNetwork;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -82,6 +85,7 @@ fn stay(
     let label = known.unwrap_or_else(|| label_of_adopted(link, request, snapshot));
     let label =
         Label { opens_metadata: !task.block_metadata, network: request.credentials.id(), ..label };
+    let label = label.within(MAX_LEN);
     steps.extend(own_mac(link, task));
     if link.alias.as_ref() != Some(&label.to_string()) {
         steps.push(Step::SetLabel { link: inside.clone(), label: label.clone() });

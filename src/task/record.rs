@@ -20,9 +20,10 @@ pub struct Record {
     pub bridge: InterfaceName,
 }
 
-/// The longest record, in bytes: what nftables keeps with an element (`NFT_USERDATA_MAXLEN`, less type, length
-/// and terminator; `linux/netfilter/nf_tables.h`).
-const MAX_LEN: usize = 253;
+/// The longest record, in bytes. nftables takes 256 bytes with an element (`NFT_USERDATA_MAXLEN`,
+/// `linux/netfilter/nf_tables.h`), but counts them and one more in a byte (`ext_len` of `nft_set_ext_tmpl`,
+/// `net/netfilter/nf_tables.h`), and keeps nothing of 253 bytes of text. Type, length and terminator are three.
+pub const MAX_LEN: usize = 251;
 
 impl Record {
     /// The record of a task. Offloads that do not fit are left to the labels on its port and its ENI.

@@ -1,7 +1,7 @@
 //! What a task sets on its ENI is not there for the next one.
 
-use super::{EVERY_END, End, First, after_each};
-use crate::fixtures::xdp;
+use super::{EVERY_END, End, First, Handover, after_each};
+use crate::fixtures::{ENI_MAC, xdp};
 
 /// By `poststop`; by `gc`; and by the next `prestart`, where nobody has called either.
 const ENDS: [End; 3] = [End::Poststop, End::Home(First::Gc), End::Home(First::Next)];
@@ -105,4 +105,16 @@ fn everything_at_once() {
              ip link set eth0 up",
         );
     });
+}
+
+/// Then nothing but the label on the ENI tells what they were.
+#[test]
+fn offloads_without_a_record() {
+    for first in [First::Next, First::Gc] {
+        let handover = Handover::new();
+        handover.hostile.does("ethtool -K eth0 tx off sg off tso off gso off gro off");
+        let element = format!("inet oci_awsvpc_tasks tasks {{ {ENI_MAC} }}");
+        handover.instance.netns.run(&format!("nft delete element {element}"));
+        handover.hand_over(End::Home(first));
+    }
 }
