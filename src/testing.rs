@@ -22,8 +22,8 @@ pub use crate::{
     plan::{Plan, plan, step::Step},
     process::{limits::Limits, timings::Timings},
     snapshot::{
+        labels::wished_name,
         look::snapshot,
-        ownership::wished_name,
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
     },
     task::{

@@ -20,7 +20,8 @@ use crate::{
     nft::records::Records,
     process::limits::Limits,
     snapshot::{
-        ownership::{find, label_of_found, port_of},
+        labels::label_of_found,
+        ownership::{find, port_of},
         uplinks::uplinks,
     },
     task::{branch::Branch, label::Label, record::Record},

@@ -6,7 +6,10 @@ use crate::{
     kernel::{error::Answer, link::LinkChange, socket::Netlink},
     net::{link::Link, name::InterfaceName, offloads::Offloads},
     nft::records::Records,
-    snapshot::ownership::{is_eni, label_of, looks_own, port_of, strays},
+    snapshot::{
+        labels::{label_of, looks_own},
+        ownership::{is_eni, port_of, strays},
+    },
     task::{label::Label, record::Record},
 };
 use std::{fs, slice};

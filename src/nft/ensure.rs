@@ -1,9 +1,9 @@
 //! Our rules, put in place where they are not there already.
 
 use super::{
-    Ruleset,
     install::{install, install_if_possible},
     look::{State, look},
+    ruleset::Ruleset,
 };
 use crate::{error::Result, kernel::netns::Netns, net::name::InterfaceName};
 use ipnetwork::IpNetwork;

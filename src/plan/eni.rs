@@ -7,7 +7,8 @@ use crate::{
     plan::branch,
     plan::step::Step,
     snapshot::{
-        ownership::{OwnPort, is_own, label_at_home, label_of_adopted, looks_own},
+        labels::{label_at_home, label_of_adopted, looks_own},
+        ownership::{OwnPort, is_own},
         view::Snapshot,
         whereabouts::{Whereabouts, absent},
     },

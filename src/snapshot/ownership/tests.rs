@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::link;
+use crate::{snapshot::labels::looks_own, testing::link};
 use std::slice::from_ref;
 
 fn eni() -> Mac {

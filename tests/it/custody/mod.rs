@@ -4,6 +4,7 @@
 //! The attacker is root in a user namespace of its own. Here the ENI is a veth whose other end is at the
 //! router, and "the kernel sends it home" is staged; `tests/vm/guest/custody.sh` has real interfaces.
 
+mod anything;
 mod handover;
 mod hidden;
 mod names;
