@@ -12,11 +12,11 @@ use std::{
 };
 
 /// Addresses in both halves of the world, for somebody who has routes to halves instead of a default one
-/// (RFC 5737, RFC 3849 and RFC 9637 keep these from being anybody's).
+/// (RFC 6598, RFC 5737, RFC 5180 and RFC 9637 keep these from being anybody's).
 const WORLD: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(100, 127, 255, 254)),
     IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1)),
     IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
 ];
 

@@ -66,8 +66,6 @@ fn count(trace: &[String], parts: &[&str]) -> usize {
 #[test]
 fn one_move_between_namespaces_and_no_other_program() {
     let (instance, pause) = (Instance::new(), Pause::new());
-    // Which starts nft, once.
-    hook("host-setup").on(&instance).report();
     let trace = traced(pause.call("prestart"), &instance);
     assert_eq!(count(&trace, &["execve("]), 1, "{trace:#?}");
     // "clone3(": strace splits a call that another thread cuts in on, and writes the rest without.
@@ -101,8 +99,6 @@ fn a_container_that_is_not_ours_opens_no_socket_and_starts_no_thread() {
 #[ignore = "about the release binary, as real root: make test"]
 fn it_needs_less_than_8_mb() {
     let (instance, pause) = (Instance::new(), Pause::new());
-    // Which starts nft, once.
-    hook("host-setup").on(&instance).report();
     for stage in ["prestart", "poststop"] {
         let time = ["/usr/bin/time", "--format", "%M"];
         let report = pause.call(stage).through(&time).on(&instance).well();
