@@ -13,6 +13,7 @@ use crate::{
     snapshot::ownership::{is_eni, is_over, lease_of, port_of, records_of_ports, strays},
     task::{blocked, record::Record},
 };
+use std::{thread, time::Duration};
 
 /// Does all of it. Each part is tried, whatever becomes of the others.
 ///
@@ -21,8 +22,9 @@ use crate::{
 pub fn collect(config: &Config) -> Result<Report> {
     let instance = Instance::open(config)?;
     let mut report = Report::default();
-    let mut known = instance.records.all().doing(|| "looking at the records of tasks")?;
     let links = instance.links()?;
+    // After the links: of a task that starts just now there is the record and no port, never the reverse.
+    let mut known = instance.records.all().doing(|| "looking at the records of tasks")?;
     for record in records_of_ports(&links) {
         if !known.iter().any(|other| other.label.eni == record.label.eni) {
             if instance.records.are_kept() {
@@ -42,7 +44,7 @@ pub fn collect(config: &Config) -> Result<Report> {
             Err(error) => report.add(Err(error)),
         }
     }
-    for port in links.iter().filter(|port| is_orphan(port, &known)) {
+    for port in orphans(&instance, &links, &known)? {
         report.add(delete(&instance, port));
     }
     for (link, label) in strays(&links) {
@@ -76,7 +78,13 @@ fn put_block_back(
         return Ok(None); // it ended just now
     };
     // It may be on its way in, or have been moved on by the task.
-    let found = find_in(&space, &instance.space, label)?.filter(|_| space.id() == label.netns);
+    let found = if label.branch.is_some() {
+        let links = space.netlink.links().doing(doing)?;
+        links.into_iter().find(|link| label.describes(link) && link.peer_netns.is_some())
+    } else {
+        find_in(&space, &instance.space, label)?
+    };
+    let found = found.filter(|_| space.id() == label.netns);
     let Some(name) = found.and_then(|link| link.name.parse().ok()) else { return Ok(None) };
     let mended = ensure_blocked(&space.netns, &name, &blocked).doing(doing)?;
     let what = format!("rules that block packets of container {} are put back", label.container);
@@ -85,6 +93,10 @@ fn put_block_back(
 
 fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
     let (eni, container) = (record.label.eni, &record.label.container);
+    let name = record.lease.link_name();
+    if instance.space.netlink.link(&name).doing(|| format!("looking for {name}"))?.is_none() {
+        return Ok(None); // it ended just now
+    }
     match instance.records.add(record) {
         Err(error) if error.is_exists() => Ok(None),
         added => {
@@ -94,7 +106,27 @@ fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String
     }
 }
 
-/// A port that a hook made and did not live to label, and whose record is gone too.
+/// How long a port may be without a label while its task starts. It takes a millisecond.
+const UNLABELLED: Duration = Duration::from_secs(1);
+
+/// The ports that a hook made and did not live to label, and whose record is gone too. A kernel that keeps no
+/// records shows the same of a task that starts just now, but not for long.
+fn orphans<'a>(
+    instance: &Instance<'_>,
+    links: &'a [Link],
+    known: &[Record],
+) -> Result<Vec<&'a Link>> {
+    let mut orphans: Vec<&Link> = links.iter().filter(|port| is_orphan(port, known)).collect();
+    if !orphans.is_empty() {
+        thread::sleep(UNLABELLED);
+        let now = instance.links()?;
+        orphans.retain(|port| {
+            now.iter().any(|link| link.index == port.index && is_orphan(link, known))
+        });
+    }
+    Ok(orphans)
+}
+
 fn is_orphan(port: &Link, known: &[Record]) -> bool {
     let is_recorded = |record: &Record| {
         port_of(std::slice::from_ref(port), record).is_some()

@@ -6,7 +6,7 @@
 //! the bridge say the same.
 
 use crate::{
-    eni::{homecoming::Instance, neighbours},
+    eni::homecoming::Instance,
     error::{Doing, Result},
     input::{config::Config, container::Container},
     process::timings::Timings,
@@ -50,13 +50,6 @@ pub fn tear_down(
             outcomes.push(instance.restore(link, &label));
         }
     }
-    if !outcomes.is_empty() {
-        // Whatever this gives must not hide what was said before.
-        outcomes.extend(
-            neighbours::forget(&instance.space.netlink, instance.credentials).err().map(Err),
-        );
-    }
-    timings.lap("neighbours");
     report(container, told, outcomes, timings)
 }
 

@@ -3,14 +3,15 @@
 
 use crate::{
     commands::report::Report,
-    eni::{homecoming::Instance, neighbours},
+    eni::homecoming::Instance,
     error::{Doing, Result, refuse},
     input::config::Config,
     net::{link::Link, mac::Mac},
-    snapshot::ownership::{claimants, records_of_ports},
+    snapshot::ownership::{claimants, records_of_ports, strays},
 };
 
-/// Takes it home, whether its task lives or not. An ENI without a record that is at home is left as it is.
+/// Takes it home, whether its task lives or not. An ENI that is at home and has neither a record nor
+/// a label is left as it is.
 ///
 /// # Errors
 /// It cannot be brought home, or is not attached.
@@ -27,12 +28,17 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
         let outcome = instance.take_down(&record)?;
         let container = &record.label.container;
         report.add(Ok(Some(format!("{outcome} (taken from container {container}{from})"))));
-        report.add(neighbours::forget(&instance.space.netlink, instance.credentials).map(|_| None));
         return Ok(report);
     }
     let at_home: Vec<&Link> = claimants(&links, eni);
     if let Some(link) = at_home.first() {
-        return instance.refuse_uplink(link, eni).map(|()| report);
+        instance.refuse_uplink(link, eni)?;
+        // Its label says that it came home and nobody told of it.
+        let stray = strays(&links).find(|(stray, _)| stray.index == link.index);
+        if let Some((link, label)) = stray {
+            report.add(Ok(Some(instance.restore(link, &label)?)));
+        }
+        return Ok(report);
     }
     match instance.fetch_hardware(eni)? {
         Some(what) => report.add(Ok(Some(what))),

@@ -4,6 +4,7 @@
 use crate::{
     eni::{
         journey::{find_in, take_out},
+        neighbours,
         restore::{completed, restore},
         search::each_namespace,
         stacked,
@@ -95,6 +96,8 @@ impl<'a> Instance<'a> {
             },
         };
         self.delete_port(record)?;
+        neighbours::forget(&self.space.netlink, self.credentials)?;
+        // Last: without it, nobody comes back to what is left.
         self.records
             .delete(label.eni)
             .doing(|| format!("deleting the record of ENI {}", label.eni))?;

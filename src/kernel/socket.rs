@@ -29,10 +29,11 @@ use rtnetlink::{
     packet_route::RouteNetlinkMessage,
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
-use std::cell::Cell;
+use std::{cell::Cell, thread, time::Duration};
 
-/// How often a dump that changed under our hands is made again.
-const DUMP_TRIES: usize = 10;
+/// How often a dump that changed under our hands is made, later each time: for 160 ms in all, because a task
+/// that is taken down may be busy making links.
+pub const DUMP_TRIES: u32 = 40;
 
 /// How long the kernel may take for one answer, in seconds. It takes milliseconds; whatever is wrong
 /// after this, waiting longer will not mend it, and the runtime's own patience is not for waiting.
@@ -49,6 +50,13 @@ sockopt_impl!(
     libc::SO_NETNS_COOKIE,
     u64
 );
+
+/// Waits before this attempt at a dump; not before the first.
+pub fn wait_for_quiet(attempt: u32) {
+    if attempt > 0 {
+        thread::sleep(Duration::from_micros(200) * attempt);
+    }
+}
 
 /// A routing socket in one namespace; within this wing, one of another family.
 #[derive(Debug)]
@@ -127,7 +135,8 @@ impl Netlink {
     /// Asks for everything that matches, whole: a dump that was torn by a change in the meantime may
     /// lack what it should show, and is made again.
     pub(super) fn dump(&self, request: &RouteNetlinkMessage) -> Answer<Vec<Raw>> {
-        for _ in 0..DUMP_TRIES {
+        for attempt in 0..DUMP_TRIES {
+            wait_for_quiet(attempt);
             let answers = self.ask(request, NLM_F_DUMP)?;
             if !answers.torn {
                 return Ok(answers.messages);

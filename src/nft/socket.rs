@@ -6,7 +6,10 @@
 use super::message::{Message, transaction};
 use crate::{
     error::KernelError,
-    kernel::error::{Answer, refusal},
+    kernel::{
+        error::{Answer, refusal},
+        socket::{DUMP_TRIES, wait_for_quiet},
+    },
 };
 use nix::{
     errno::Errno,
@@ -16,9 +19,6 @@ use rtnetlink::{
     packet_core::{DecodeError, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer},
     sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER},
 };
-
-/// How often a dump that changed under our hands is made again.
-const DUMP_TRIES: usize = 10;
 
 /// More than the kernel puts into one part of a dump (32 KiB: `netlink_recvmsg`, `net/netlink/af_netlink.c`).
 const PART: usize = 1 << 16;
@@ -82,7 +82,8 @@ impl Netfilter {
     /// the meantime may lack what it should show, and is made again.
     pub(super) fn dump(&self, request: &Message) -> Answer<Vec<Vec<u8>>> {
         let is_whole = |replies: &[Reply]| matches!(replies.last(), Some(Reply::End(_)));
-        for _ in 0..DUMP_TRIES {
+        for attempt in 0..DUMP_TRIES {
+            wait_for_quiet(attempt);
             let (replies, torn) = self.ask(std::slice::from_ref(request), is_whole)?;
             let mut objects = Vec::with_capacity(replies.len());
             for reply in replies {

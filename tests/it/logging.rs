@@ -26,7 +26,7 @@ fn timings_are_for_programs_too() {
     let (instance, pause) = (Instance::new(), Pause::new());
     for (stage, parts) in [
         ("prestart", &["open", "look", "plan", "veth", "move", "running"][..]),
-        ("poststop", &["open", "look", "eni", "veth", "neighbours"]),
+        ("poststop", &["open", "look", "task"]),
     ] {
         let call = pause.call(stage).option("--timings=json").option("--log-level=error");
         let said: Value = call.on(&instance).well().parse().expect("one JSON object");

@@ -302,7 +302,7 @@ check "an ENI that is a stranger's is refused" one_line call prestart next
 check "poststop" call poststop next
 check "leaves it alone" [ "$(links_of "$(pid_of stranger)")" = "[\"lo\",\"$own\"]" ]
 check "release" $hook release $eni
-check "takes it home by force" normal
+check "takes it home by force" links "nic(\"$eni\") | .ifname == \"eni0\" and .addr_info == []"
 check "and then has nothing to do" [ "$($hook release $eni)" = "nothing to do" ]
 end next stranger
 
