@@ -41,6 +41,10 @@ check "a task starts" start_of 101
 check "it has the ENI, and reaches the VPC" works vlan101
 check "which is VLAN 101" is_branch 101
 check "the trunk is up, and otherwise left alone" trunk_is up
+rules=$(inside vlan101 nft list ruleset)
+inside vlan101 nft flush ruleset
+check "gc, where its rules were flushed" $hook gc
+check "puts them back" [ "$(inside vlan101 nft list ruleset)" = "${rules:?}" ]
 check "poststop of a task that lives" stop_of 101
 check "deletes the branch" [ -z "$(inside vlan101 ip -o link show type vlan)" ]
 check "and nothing else" trunk_is up
