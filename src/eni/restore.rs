@@ -3,7 +3,7 @@
 use crate::{
     eni::normal_form,
     error::{Doing, KernelError, Result},
-    kernel::{error::Answer, link::LinkChange, socket::Netlink},
+    kernel::{error::Answer, link::LinkChange, queues, socket::Netlink},
     net::{link::Link, name::InterfaceName, offloads::Offloads},
     nft::records::Records,
     snapshot::{
@@ -22,9 +22,11 @@ pub(super) const ANY_NAME: &str = "dev%d";
 pub(super) const DOWN: LinkChange =
     LinkChange { name: None, mtu: None, mac: None, alias: None, up: Some(false) };
 
+const UP: LinkChange = LinkChange { up: Some(true), ..DOWN };
+
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
-/// address, no label, its form and its offloads, and switched on only if `up`. Gives its name, or `None` if it
-/// has left. What of its form and its offloads cannot be reset is named in a warning.
+/// address, no label, its form, its offloads and its queues, and switched on only if `up`. Gives its name, or
+/// `None` if it has left. What of its form, offloads and queues cannot be reset is named in a warning.
 pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Result<Option<String>> {
     let restored = try_restore(instance, link, label, up).and_then(|name| {
         let oddities = oddities(instance, link.index, label)?;
@@ -42,18 +44,35 @@ pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Resu
     }
 }
 
-/// Puts the offloads back, and says what of the link is still not as it should be.
+/// Puts the offloads back, resets the queues, and says what of the link is still not as it should be.
 fn oddities(instance: &Netlink, index: u32, label: &Label) -> Answer<Vec<String>> {
     let offloads = label.offloads.map(|before| normal_form::put_offloads_back(index, before));
-    let link = instance.link_at(index)?;
-    let form = link.map(|link| link.form.oddities()).unwrap_or_default();
-    let mut oddities: Vec<String> = form.into_iter().map(ToOwned::to_owned).collect();
+    let mut oddities = Vec::new();
+    if let Some(link) = instance.link_at(index)? {
+        oddities.extend(link.form.oddities().into_iter().map(ToOwned::to_owned));
+        oddities.extend(reset_queues(instance, &link)?);
+    }
     match offloads {
         None | Some(Ok(Offloads(0))) => {}
         Some(Ok(left)) => oddities.push(format!("offloads (features {left})")),
         Some(Err(error)) => oddities.push(format!("offloads ({error})")),
     }
     Ok(oddities)
+}
+
+/// Makes the queues of hardware what they are when they are new, and says what stays otherwise. Threads can be
+/// switched off only while there is something to poll, which ENA's driver has while the link is on.
+fn reset_queues(instance: &Netlink, link: &Link) -> Answer<Vec<String>> {
+    if !link.is_hardware() {
+        return Ok(Vec::new());
+    }
+    let left = queues::reset(link.index, &link.name);
+    if left.is_empty() || link.up || instance.set_link(link.index, &UP).is_err() {
+        return Ok(left);
+    }
+    let left = queues::reset(link.index, &link.name);
+    instance.set_link(link.index, &DOWN)?;
+    Ok(left)
 }
 
 /// The label in a record, with the offloads, which a record that would be too long leaves to the labels on the

@@ -17,6 +17,7 @@ pub mod netns;
 pub mod nsid;
 pub mod offloads;
 pub mod process;
+pub mod queues;
 pub mod route;
 pub mod rule;
 pub mod sides;

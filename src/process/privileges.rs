@@ -4,7 +4,7 @@ use crate::error::{Doing, Result};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl;
 
-/// Links, addresses, routes and rules; `setns`; and the way into a namespace through a process of
+/// Links, addresses, routes and rules; `setns` and a sysfs; and the way into a namespace through a process of
 /// another user (`/proc/PID/ns/net`, ptrace(2)).
 const NEEDED: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE];

@@ -35,10 +35,8 @@ kill_child() {
 shape() {
     ip -json -details link show dev "$1" | jq 'map(del(.ifindex, .operstate))'
     ethtool -k "$1"
-    ethtool -g "$1"
-    ethtool "$1" | grep -E 'Speed|Duplex'
-    (cd "/sys/class/net/$1" && grep . threaded queues/tx-0/byte_queue_limits/limit_max \
-        queues/tx-0/byte_queue_limits/hold_time)
+    (cd "/sys/class/net/$1/queues/tx-0/byte_queue_limits" &&
+        grep . ../../../threaded limit_max limit_min hold_time)
 }
 # normal: the ENI is at home, under its name, as it was before the first task.
 normal() {
@@ -124,14 +122,12 @@ settings() {
         ip link set eth0 mode dormant mtu 1280'
     does "$1" ip link set eth0 gro_max_size 1000
     does "$1" ethtool -K eth0 tx off sg off tso off gso off gro off
-    does "$1" ethtool -G eth0 rx 64
-    does "$1" ethtool -s eth0 speed 10 duplex half
     does "$1" unshare --mount sh -c '
         mount -t sysfs sys /sys
         cd /sys/class/net/eth0
         echo 1 >threaded
-        echo 7 >queues/tx-0/byte_queue_limits/limit_max
-        echo 7 >queues/tx-0/byte_queue_limits/hold_time'
+        cd queues/tx-0/byte_queue_limits
+        for limit in limit_max limit_min hold_time; do echo 7 >$limit; done'
 }
 hostile a
 check "a task sets all that it can" settings a

@@ -1,0 +1,135 @@
+//! What `/sys/class/net` lets a task set of its interface and of the queues of that: threads, deferred
+//! interrupts, byte queue limits, and which processor does what.
+//!
+//! Where `/sys` itself is mounted, it may show another namespace's interfaces, or be read-only. So this is a
+//! sysfs of its own, of this thread's namespace, that is mounted nowhere (Linux 5.2).
+
+use crate::kernel::error::Answer;
+use nix::errno::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use std::{
+    fs, io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// Files of the link, and what is in them when it is new (net/core/dev.c).
+const OF_LINK: [(&str, &str); 3] =
+    [("threaded", "0"), ("gro_flush_timeout", "0"), ("napi_defer_hard_irqs", "0")];
+
+/// Files of each queue to send from (`lib/dynamic_queue_limits.c`, net/core/net-sysfs.c). Which processors a
+/// queue is for (`xps_cpus`), its driver says.
+const OF_TX: [(&str, &str); 6] = [
+    ("byte_queue_limits/limit_max", "1879048192"), // DQL_MAX_LIMIT
+    ("byte_queue_limits/limit_min", "0"),
+    ("byte_queue_limits/hold_time", "1000"),
+    ("byte_queue_limits/stall_thrs", "0"),
+    ("tx_maxrate", "0"),
+    ("xps_rxqs", "0"),
+];
+
+/// Of a queue to receive into, which processors the kernel spreads it over. New ones have what
+/// [`RPS_DEFAULT`] says.
+const RPS: &str = "rps_cpus";
+/// Of the same, how many flows the kernel remembers the processor of.
+const FLOWS: &str = "rps_flow_cnt";
+/// Of this thread's own namespace (Linux 6.3).
+const RPS_DEFAULT: &str = "/proc/sys/net/core/rps_default_mask";
+
+/// Makes a link of this thread's own namespace, and its queues, what they are when they are new. Gives what
+/// stays otherwise, and why. Where we may not have a sysfs, as in a user namespace, that is nothing.
+#[must_use]
+pub fn reset(index: u32, name: &str) -> Vec<String> {
+    let sysfs = match sysfs() {
+        Ok(sysfs) => sysfs,
+        Err(error) => {
+            log::debug!("looking at the queues of {name}: {error}");
+            return Vec::new();
+        }
+    };
+    let folder = PathBuf::from(format!("/proc/self/fd/{}/class/net/{name}", sysfs.as_raw_fd()));
+    // The name may be another link's meanwhile.
+    let is_it = read(&folder.join("ifindex")).is_some_and(|own| own == index.to_string());
+    if !is_it {
+        return Vec::new();
+    }
+    let mut left = reset_all(&folder, &OF_LINK);
+    let rps = read(Path::new(RPS_DEFAULT));
+    let of_rx = [(RPS, rps.as_deref().unwrap_or("0")), (FLOWS, "0")];
+    for (queue, is_tx) in queues(&folder) {
+        left.extend(reset_all(&queue, if is_tx { &OF_TX } else { &of_rx }));
+    }
+    left
+}
+
+/// A sysfs of this thread's namespace, by a descriptor of its uppermost folder.
+fn sysfs() -> Answer<OwnedFd> {
+    let mount = || {
+        let context = fsopen("sysfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_create(&context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    };
+    mount().map_err(|error: rustix::io::Errno| Errno::from_raw(error.raw_os_error()).into())
+}
+
+/// The folders of a link's queues, and whether they are to send from.
+fn queues(folder: &Path) -> Vec<(PathBuf, bool)> {
+    let entries = fs::read_dir(folder.join("queues")).into_iter().flatten().flatten();
+    entries
+        .map(|entry| (entry.path(), entry.file_name().to_string_lossy().starts_with("tx-")))
+        .collect()
+}
+
+fn reset_all(folder: &Path, files: &[(&str, &str)]) -> Vec<String> {
+    let reset = |(file, new): &(&str, &str)| {
+        let path = folder.join(file);
+        // A file that the kernel or the driver does not have, or does not read, cannot have been written.
+        let now = read(&path)?;
+        let error = write_if_other(&path, &now, new).err()?;
+        Some(format!("{file} ({error})"))
+    };
+    files.iter().filter_map(reset).collect()
+}
+
+fn write_if_other(path: &Path, now: &str, new: &str) -> io::Result<()> {
+    if bare(now) == bare(new) { Ok(()) } else { fs::write(path, new) }
+}
+
+/// A mask has as many zeros in front as the machine has processors.
+fn bare(number: &str) -> &str {
+    number.trim_start_matches(['0', ','])
+}
+
+fn read(path: &Path) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_and_numbers_are_the_same_whatever_is_in_front() {
+        for (one, other) in [("0", "00000000,00000000"), ("3", "00000000,00000003"), ("10", "10")] {
+            assert_eq!(bare(one), bare(other));
+        }
+        assert_ne!(bare("1000"), bare("100"));
+        assert_ne!(bare("1"), bare("0"));
+    }
+
+    #[test]
+    fn only_what_is_otherwise_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |file: &str| folder.path().join(file);
+        fs::write(path("threaded"), "1\n").expect("written");
+        fs::write(path("gro_flush_timeout"), "0\n").expect("written");
+        assert_eq!(reset_all(folder.path(), &OF_LINK), Vec::<String>::new());
+        assert_eq!(read(&path("threaded")).as_deref(), Some("0"));
+        let untouched = fs::read_to_string(path("gro_flush_timeout")).expect("read");
+        assert_eq!(untouched, "0\n");
+        assert!(!path("napi_defer_hard_irqs").exists());
+    }
+}
