@@ -16,7 +16,8 @@ pub use crate::{
     },
     net::{
         device::Device, form::Form, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId,
-        offloads::Offloads, process::Process, route::Route, rule::Rule, side::Side, vlan::VlanId,
+        offloads::Offloads, process::Process, rings::Rings, route::Route, rule::Rule, side::Side,
+        vlan::VlanId,
     },
     nft::Ruleset,
     plan::{Plan, plan, step::Step},
@@ -29,8 +30,9 @@ pub use crate::{
     task::{
         CREDENTIAL_INTERFACE, Gateway, METADATA, Task,
         branch::Branch,
-        label::{Label, NetworkId, port_mac, short_id},
+        label::{Label, port_mac, short_id},
         lease::Lease,
+        network::NetworkId,
         record::Record,
     },
 };

@@ -1,8 +1,8 @@
 //! The one normal form of an ENI: put on before it goes into a task, and when it comes home.
 
 use crate::{
-    kernel::{error::Answer, offloads::Ethtool, socket::Netlink},
-    net::{form::Form, offloads::Offloads},
+    kernel::{error::Answer, ethtool::Ethtool, offloads, rings, socket::Netlink},
+    net::{form::Form, offloads::Offloads, rings::Rings},
 };
 
 /// Gives a link its normal form, as far as it has another one, and takes its alternative names away.
@@ -25,10 +25,19 @@ pub fn put_on(
 /// now: what its driver would have it do by default, nobody tells. Gives those that stay as they are.
 pub fn put_offloads_back(index: u32, before: Offloads) -> Answer<Offloads> {
     let ethtool = Ethtool::here()?;
-    let differing = ethtool.features(index)?.differing_from(before);
+    let differing = offloads::features(&ethtool, index)?.differing_from(before);
     if differing == Offloads(0) {
         return Ok(differing);
     }
-    ethtool.want(index, before, differing)?;
-    ethtool.features(index).map(|features| features.differing_from(before))
+    offloads::want(&ethtool, index, before, differing)?;
+    offloads::features(&ethtool, index).map(|features| features.differing_from(before))
+}
+
+/// Gives a link of this thread's own namespace rings of the sizes that they had before, if it has rings.
+pub fn put_rings_back(index: u32, before: Rings) -> Answer<()> {
+    let ethtool = Ethtool::here()?;
+    match rings::of(&ethtool, index)? {
+        Some(now) if now != before => rings::set(&ethtool, index, before),
+        _ => Ok(()),
+    }
 }

@@ -25,8 +25,8 @@ pub(super) const DOWN: LinkChange =
 const UP: LinkChange = LinkChange { up: Some(true), ..DOWN };
 
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
-/// address, no label, its form, its offloads and its queues, and switched on only if `up`. Gives its name, or
-/// `None` if it has left. What of its form, offloads and queues cannot be reset is named in a warning.
+/// address, no label, its form, its offloads, rings and queues, and switched on only if `up`. Gives its name, or
+/// `None` if it has left. What of its form, offloads, rings and queues cannot be reset is named in a warning.
 pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Result<Option<String>> {
     let restored = try_restore(instance, link, label, up).and_then(|name| {
         let oddities = oddities(instance, link.index, label)?;
@@ -44,9 +44,10 @@ pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Resu
     }
 }
 
-/// Puts the offloads back, resets the queues, and says what of the link is still not as it should be.
+/// Puts offloads and rings back, resets the queues, and says what of the link is still not as it should be.
 fn oddities(instance: &Netlink, index: u32, label: &Label) -> Answer<Vec<String>> {
     let offloads = label.offloads.map(|before| normal_form::put_offloads_back(index, before));
+    let rings = label.rings.map(|before| normal_form::put_rings_back(index, before));
     let mut oddities = Vec::new();
     if let Some(link) = instance.link_at(index)? {
         oddities.extend(link.form.oddities().into_iter().map(ToOwned::to_owned));
@@ -56,6 +57,9 @@ fn oddities(instance: &Netlink, index: u32, label: &Label) -> Answer<Vec<String>
         None | Some(Ok(Offloads(0))) => {}
         Some(Ok(left)) => oddities.push(format!("offloads (features {left})")),
         Some(Err(error)) => oddities.push(format!("offloads ({error})")),
+    }
+    if let Some(Err(error)) = rings {
+        oddities.push(format!("ring sizes ({error})"));
     }
     Ok(oddities)
 }
@@ -75,19 +79,20 @@ fn reset_queues(instance: &Netlink, link: &Link) -> Answer<Vec<String>> {
     Ok(left)
 }
 
-/// The label in a record, with the offloads, which a record that would be too long leaves to the labels on the
+/// The label in a record, with offloads and rings, which a record that would be too long leaves to the labels on the
 /// task's port and on the ENI. The ENI's own is no more than a wish: a task that rewrites it may as well
-/// change the offloads.
+/// change those themselves.
 pub fn completed(record: &Record, instance: &Netlink, eni: &Link) -> Result<Label> {
     let mut label = record.label.clone();
-    if label.offloads.is_none() {
+    if label.offloads.is_none() || label.rings.is_none() {
         let name = record.lease.link_name();
         let port = instance.link(&name).doing(|| format!("looking for {name}"))?;
         let port = port.as_ref().and_then(|port| port_of(slice::from_ref(port), record));
         let key = |label: &Label| (label.container.clone(), label.netns, label.eni);
         let is_same = |other: &Label| key(other) == key(&label);
         let own = port.into_iter().chain([eni]).filter_map(label_of).find(is_same);
-        label.offloads = own.and_then(|label| label.offloads);
+        label.offloads = label.offloads.or_else(|| own.as_ref()?.offloads);
+        label.rings = label.rings.or_else(|| own.as_ref()?.rings);
     }
     Ok(label)
 }

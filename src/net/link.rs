@@ -1,6 +1,8 @@
 //! Links (network interfaces), as a dump shows them.
 
-use crate::net::{device::Device, form::Form, mac::Mac, offloads::Offloads, vlan::VlanId};
+use crate::net::{
+    device::Device, form::Form, mac::Mac, offloads::Offloads, rings::Rings, vlan::VlanId,
+};
 use std::net::IpAddr;
 
 /// One link of one namespace, as a dump shows it.
@@ -44,6 +46,8 @@ pub struct Link {
     pub form: Form,
     /// The offloads that are wanted of it, where somebody asked for them and the kernel tells.
     pub offloads: Option<Offloads>,
+    /// The rings of its hardware, where somebody asked for them and its driver tells.
+    pub rings: Option<Rings>,
     /// Whether it carries Ethernet frames (`ARPHRD_ETHER`).
     pub ethernet: bool,
     /// Whether it is the loopback interface.

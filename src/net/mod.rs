@@ -8,6 +8,7 @@ pub mod name;
 pub mod netns_id;
 pub mod offloads;
 pub mod process;
+pub mod rings;
 pub mod route;
 pub mod rule;
 pub mod side;

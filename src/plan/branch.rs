@@ -37,6 +37,7 @@ pub(super) fn arrival(
         pause: Some(pause),
         device: None,
         offloads: None,
+        rings: None,
         opens_metadata: !task.block_metadata,
         network: request.credentials.id(),
         branch: Some(branch),

@@ -17,12 +17,13 @@ pub fn label_at_home(link: &Link, request: &Request) -> Label {
         label.eni == request.task.mac && label.describes(link) && link.accepts_mtu(label.mtu)
     });
     let offloads = earlier.as_ref().and_then(|label| label.offloads).or(link.offloads);
+    let rings = earlier.as_ref().and_then(|label| label.rings).or(link.rings);
     let (name, mtu) = match earlier {
         Some(label) => (wished_name(link, &label), label.mtu),
         None => (link.name.parse().unwrap_or_else(|_| nameless()), link.mtu),
     };
     let name = if Lease::of_link(name.as_str()).is_some() { nameless() } else { name };
-    Label { name, mtu, offloads, ..label_of_request(link, request) }.within(label::MAX_LEN)
+    Label { name, mtu, offloads, rings, ..label_of_request(link, request) }.within(label::MAX_LEN)
 }
 
 /// What is to be noted of an ENI that an OCI runtime moved into the task before we were called: what it was
@@ -47,6 +48,7 @@ fn label_of_request(link: &Link, request: &Request) -> Label {
         pause: Some(request.pause),
         device: link.device.clone(),
         offloads: link.offloads,
+        rings: link.rings,
         opens_metadata: !request.task.block_metadata,
         network: request.credentials.id(),
         branch: None,
@@ -68,7 +70,8 @@ pub fn label_of_found(link: &Link, eni: Mac) -> Label {
         netns: NetnsId { inode: 0, cookie: None },
         pause: None,
         device: link.device.clone(),
-        offloads: wish.and_then(|label| label.offloads),
+        offloads: wish.as_ref().and_then(|label| label.offloads),
+        rings: wish.and_then(|label| label.rings),
         opens_metadata: false,
         network: None,
         branch: None,

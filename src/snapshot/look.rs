@@ -5,8 +5,10 @@ use crate::{
     input::{config::credentials::CredentialNetwork, request::Request},
     kernel::{
         bus,
+        error::Answer,
+        ethtool::Ethtool,
         monitor::Monitor,
-        offloads,
+        offloads, rings,
         sides::{Sides, Space},
         socket::Netlink,
     },
@@ -169,7 +171,9 @@ fn snapshot_with(
     let taken = taken(request, &sides.instance.netlink, &links)?;
     for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
         link.device = bus::device_of(link);
-        link.offloads = offloads::wanted(link.index);
+        if let Err(error) = ask_driver(link) {
+            log::debug!("looking at the offloads and rings of {}: {error}", link.name);
+        }
     }
     Ok(Snapshot {
         records: records(request, &task, &links)?,
@@ -177,6 +181,16 @@ fn snapshot_with(
         task,
         taken,
     })
+}
+
+/// Notes what the driver of a link of the instance tells.
+fn ask_driver(link: &mut Link) -> Answer<()> {
+    let ethtool = Ethtool::here()?;
+    link.offloads = Some(offloads::features(&ethtool, link.index)?.wanted);
+    if link.is_hardware() {
+        link.rings = rings::of(&ethtool, link.index)?;
+    }
+    Ok(())
 }
 
 /// Looks at the instance.

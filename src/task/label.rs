@@ -3,16 +3,16 @@
 //! The same label stands on two links, in their aliases. On the task's port, the near end of its veth, it
 //! says who holds the lease and the ENI: a task cannot rewrite it, only destroy it with its own end. On the
 //! ENI it survives the move, the namespace's death and the journey home. A task may rewrite that one, so it
-//! is parsed as strictly as any input, and no more than a wish for a name and an MTU.
+//! is parsed as strictly as any input, and no more than a wish for a name, an MTU, offloads and rings.
 //!
 //! What the instance itself keeps is the [`record`](crate::task::record), which has a label in it.
 
 use crate::{
     net::{
         device::Device, link::Link, mac::Mac, name::InterfaceName, netns_id::NetnsId,
-        offloads::Offloads, process::Process,
+        offloads::Offloads, process::Process, rings::Rings,
     },
-    task::{branch::Branch, hash::fnv1a, lease::Lease},
+    task::{branch::Branch, hash::fnv1a, lease::Lease, network::NetworkId},
 };
 use std::{fmt, str::FromStr};
 
@@ -46,6 +46,8 @@ pub struct Label {
     pub device: Option<Device>,
     /// The offloads that were wanted of the ENI on the instance.
     pub offloads: Option<Offloads>,
+    /// The rings that the ENI had on the instance, if its driver has any.
+    pub rings: Option<Rings>,
     /// Whether the task may reach the instance metadata service.
     pub opens_metadata: bool,
     /// Which credential network the task is in, if not the usual one.
@@ -61,11 +63,17 @@ impl Label {
         link.vlan == self.branch.map(|branch| branch.vlan)
     }
 
-    /// The label, without the offloads if it would be longer than this with them.
+    /// The label, without the offloads if it would be longer than this with them, and then without the rings.
     #[must_use]
-    pub fn within(self, length: usize) -> Self {
-        let fits = self.to_string().len() <= length;
-        Self { offloads: self.offloads.filter(|_| fits), ..self }
+    pub fn within(mut self, length: usize) -> Self {
+        let is_longer = |label: &Self| label.to_string().len() > length;
+        if is_longer(&self) {
+            self.offloads = None;
+        }
+        if is_longer(&self) {
+            self.rings = None;
+        }
+        self
     }
 
     /// Reads a label; `None` if it is not exactly what we write.
@@ -88,6 +96,7 @@ impl Label {
             pause: parsed(value("pause"))?,
             device: parsed(value("device"))?,
             offloads: parsed(value("offloads"))?,
+            rings: parsed(value("rings"))?,
             opens_metadata: value("metadata") == Some("open"),
             network: parsed(value("network"))?,
             branch: match value("trunk") {
@@ -102,33 +111,6 @@ impl Label {
         let genuine = label.to_string() == text && Lease::of_link(label.name.as_str()).is_none();
         let printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         (genuine && printable).then_some(label)
-    }
-}
-
-/// A number that stands for bridge, subnets, gateway and endpoints of a credential network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NetworkId(u32);
-
-impl NetworkId {
-    /// The one that stands for this description.
-    #[must_use]
-    pub fn of(description: &str) -> Self {
-        let [.., a, b, c, d] = fnv1a(description).to_be_bytes();
-        Self(u32::from_be_bytes([a, b, c, d]))
-    }
-}
-
-impl FromStr for NetworkId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        u32::from_str_radix(text, 16).map(Self).map_err(|_| "no network's number".to_owned())
-    }
-}
-
-impl fmt::Display for NetworkId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
     }
 }
 
@@ -148,6 +130,7 @@ impl fmt::Display for Label {
         self.pause.map_or(Ok(()), |pause| write!(f, " pause={pause}"))?;
         self.device.as_ref().map_or(Ok(()), |device| write!(f, " device={device}"))?;
         self.offloads.map_or(Ok(()), |offloads| write!(f, " offloads={offloads}"))?;
+        self.rings.map_or(Ok(()), |rings| write!(f, " rings={rings}"))?;
         f.write_str(if self.opens_metadata { " metadata=open" } else { "" })?;
         self.network.map_or(Ok(()), |network| write!(f, " network={network}"))?;
         match &self.branch {
@@ -189,6 +172,7 @@ mod tests {
             pause: "4711@123456".parse().ok(),
             device: "pci:0000:00:06.0".parse().ok(),
             offloads: Some(Offloads(0x0010_a1fd_5b29)),
+            rings: Some(Rings { rx: 1024, tx: 512 }),
             opens_metadata: false,
             network: None,
             branch: None,
@@ -206,11 +190,13 @@ mod tests {
         assert_eq!(
             alias,
             "awsvpc container=7d7b7fbc30b9 eni=02:5a:a1:1a:43:42 name=eth12 mtu=9001 \
-             netns=4026532177/41 pause=4711@123456 device=pci:0000:00:06.0 offloads=10a1fd5b29"
+             netns=4026532177/41 pause=4711@123456 device=pci:0000:00:06.0 offloads=10a1fd5b29 \
+             rings=1024/512"
         );
         assert_eq!(Label::parse(&alias), Some(label()));
 
-        let of_branch = Label { branch: Some(branch()), device: None, offloads: None, ..label() };
+        let of_branch =
+            Label { branch: Some(branch()), device: None, offloads: None, rings: None, ..label() };
         let alias = of_branch.to_string();
         assert!(alias.ends_with(" pause=4711@123456 trunk=02:00:00:00:00:99 vlan=4094"), "{alias}");
         assert_eq!(Label::parse(&alias), Some(of_branch));
@@ -220,7 +206,8 @@ mod tests {
     fn what_earlier_hooks_wrote_is_read() {
         let alias = "awsvpc container=c eni=02:5a:a1:1a:43:42 name=eth1 mtu=9001 netns=4026532177";
         let label = Label::parse(alias).expect("a label");
-        assert_eq!((label.pause, label.device, label.offloads), (None, None, None));
+        assert_eq!((label.pause, label.device), (None, None));
+        assert_eq!((label.offloads, label.rings), (None, None));
         assert_eq!(label.netns.inode, 4_026_532_177);
     }
 
@@ -247,6 +234,8 @@ mod tests {
             good.replace("offloads=1", "offloads=01"),
             good.replace("offloads=1", "offloads=+"),
             good.replace("offloads=1", "offloads=A"),
+            good.replace("rings=1", "rings=01"),
+            good.replace("/512", ""),
             good.replace("4026532177/41", "4026532177/"),
         ] {
             assert_eq!(Label::parse(&bad), None, "{bad}");
@@ -268,6 +257,7 @@ mod tests {
             network: "0badcafe".parse().ok(),
             device: None,
             offloads: None,
+            rings: None,
             ..label()
         }
         .to_string();
@@ -276,10 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn offloads_are_left_out_where_they_do_not_fit() {
-        let (length, bare) = (label().to_string().len(), Label { offloads: None, ..label() });
-        assert_eq!(label().within(length), label());
-        assert_eq!(label().within(length - 1), bare);
+    fn offloads_and_then_rings_are_left_out_where_they_do_not_fit() {
+        let length = |label: &Label| label.to_string().len();
+        let less = Label { offloads: None, ..label() };
+        let bare = Label { rings: None, ..less.clone() };
+        assert_eq!(label().within(length(&label())), label());
+        assert_eq!(label().within(length(&label()) - 1), less);
+        assert_eq!(label().within(length(&less) - 1), bare);
         assert_eq!(bare.clone().within(0), bare);
     }
 }

@@ -4,6 +4,7 @@ pub mod branch;
 pub mod hash;
 pub mod label;
 pub mod lease;
+pub mod network;
 pub mod record;
 
 use crate::{

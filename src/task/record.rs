@@ -26,12 +26,12 @@ pub struct Record {
 pub const MAX_LEN: usize = 251;
 
 impl Record {
-    /// The record of a task. Offloads that do not fit are left to the labels on its port and its ENI.
+    /// The record of a task. Offloads and rings that do not fit are left to the labels on its port and its ENI.
     #[must_use]
     pub fn new(label: Label, lease: Lease, bridge: InterfaceName) -> Self {
-        let bare = Label { offloads: None, ..label.clone() };
         let record = Self { label, lease, bridge };
-        if record.to_string().len() <= MAX_LEN { record } else { Self { label: bare, ..record } }
+        let rest = record.to_string().len() - record.label.to_string().len();
+        Self { label: record.label.within(MAX_LEN.saturating_sub(rest)), ..record }
     }
 
     /// Reads a record; `None` if it is not exactly what we write.

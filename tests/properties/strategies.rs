@@ -4,7 +4,7 @@ use crate::steps::MAX_ALIAS;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use oci_awsvpc_hook::testing::{
     Branch, Config, CredentialNetwork, Device, Gateway, InterfaceName, Label, Mac, NetnsId,
-    NetworkId, Offloads, Process, Task, VlanId, short_id,
+    NetworkId, Offloads, Process, Rings, Task, VlanId, short_id,
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -38,10 +38,11 @@ pub fn name() -> impl Strategy<Value = InterfaceName> {
 
 /// Any record that the hook can write.
 pub fn label() -> impl Strategy<Value = Label> {
-    let device = (option::of(device()), option::of(any::<u128>().prop_map(Offloads)));
+    let device =
+        (option::of(device()), option::of(any::<u128>().prop_map(Offloads)), option::of(rings()));
     let eni = (mac(), name(), any::<u32>(), device, option::of(branch()));
     (id(), netns(), option::of(process()), eni).prop_map(
-        |(id, netns, pause, (eni, name, mtu, (device, offloads), branch))| {
+        |(id, netns, pause, (eni, name, mtu, (device, offloads, rings), branch))| {
             let label = Label {
                 container: short_id(&id),
                 eni,
@@ -52,6 +53,7 @@ pub fn label() -> impl Strategy<Value = Label> {
                 // A branch is no hardware.
                 device: device.filter(|_| branch.is_none()),
                 offloads: offloads.filter(|_| branch.is_none()),
+                rings: rings.filter(|_| branch.is_none()),
                 opens_metadata: mtu % 2 == 0,
                 network: (mtu % 3 == 0).then(|| NetworkId::of(&id)),
                 branch,
@@ -59,6 +61,11 @@ pub fn label() -> impl Strategy<Value = Label> {
             label.within(MAX_ALIAS)
         },
     )
+}
+
+/// Any rings.
+fn rings() -> impl Strategy<Value = Rings> {
+    any::<(u32, u32)>().prop_map(|(rx, tx)| Rings { rx, tx })
 }
 
 /// Any network namespace.

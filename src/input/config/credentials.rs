@@ -3,7 +3,7 @@
 use crate::{
     error::{Result, refuse},
     net::{mac::Mac, name::InterfaceName},
-    task::{METADATA_V4, METADATA_V6, label::NetworkId, lease::Lease},
+    task::{METADATA_V4, METADATA_V6, lease::Lease, network::NetworkId},
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::Deserialize;

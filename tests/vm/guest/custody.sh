@@ -35,6 +35,7 @@ kill_child() {
 shape() {
     ip -json -details link show dev "$1" | jq 'map(del(.ifindex, .operstate))'
     ethtool -k "$1"
+    ethtool -g "$1"
     (cd "/sys/class/net/$1/queues/tx-0/byte_queue_limits" &&
         grep . ../../../threaded limit_max limit_min hold_time)
 }
@@ -122,6 +123,7 @@ settings() {
         ip link set eth0 mode dormant mtu 1280'
     does "$1" ip link set eth0 gro_max_size 1000
     does "$1" ethtool -K eth0 tx off sg off tso off gso off gro off
+    does "$1" ethtool -G eth0 rx 64
     does "$1" unshare --mount sh -c '
         mount -t sysfs sys /sys
         cd /sys/class/net/eth0
