@@ -95,12 +95,7 @@ impl<'a> Instance<'a> {
                 None => format!("ENI {} is no longer attached", label.eni),
             },
         };
-        self.delete_port(record)?;
-        neighbours::forget(&self.space.netlink, self.credentials)?;
-        // Last: without it, nobody comes back to what is left.
-        self.records
-            .delete(label.eni)
-            .doing(|| format!("deleting the record of ENI {}", label.eni))?;
+        self.forget(record)?;
         Ok(outcome)
     }
 
@@ -267,14 +262,21 @@ impl<'a> Instance<'a> {
         Ok(done)
     }
 
-    fn delete_port(&self, record: &Record) -> Result<()> {
-        let name = record.lease.link_name();
-        let port = self.space.netlink.link(&name).doing(|| format!("looking for {name}"))?;
-        match port.as_ref().and_then(|port| port_of(std::slice::from_ref(port), record)) {
-            Some(port) => gone(self.space.netlink.delete_link(port.index))
-                .doing(|| format!("deleting {name}")),
-            None => Ok(()),
+    /// Deletes all that the instance has of a task but its ENI. At every moment, what is left tells of the rest:
+    /// the record, or the label on the port. The port goes last, which takes the kernel as long as it takes to
+    /// forget the record.
+    fn forget(&self, record: &Record) -> Result<()> {
+        let (netlink, eni, name) =
+            (&self.space.netlink, record.label.eni, record.lease.link_name());
+        let port = netlink.link(&name).doing(|| format!("looking for {name}"))?;
+        let port = port.as_ref().and_then(|port| port_of(std::slice::from_ref(port), record));
+        match port {
+            Some(_) => neighbours::forget_lease(netlink, self.credentials, record.lease)?,
+            None => drop(neighbours::forget(netlink, self.credentials)?),
         }
+        self.records.delete(eni).doing(|| format!("deleting the record of ENI {eni}"))?;
+        let Some(port) = port else { return Ok(()) };
+        gone(netlink.delete_link(port.index)).doing(|| format!("deleting {name}"))
     }
 }
 

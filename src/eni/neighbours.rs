@@ -4,6 +4,7 @@ use crate::{
     error::{Doing, Result},
     input::config::credentials::CredentialNetwork,
     kernel::{error::Answer, socket::Netlink},
+    task::lease::Lease,
 };
 use nix::net::if_::if_nametoindex;
 
@@ -15,6 +16,36 @@ pub fn forget(instance: &Netlink, credentials: &CredentialNetwork) -> Result<usi
         Err(error) if error.is_no_device() => Ok(0), // no bridge yet
         forgotten => forgotten.doing(|| "deleting the neighbour entries of tasks that are gone"),
     }
+}
+
+/// Deletes the bridge's neighbour entries of a task that is taken down.
+pub fn forget_lease(
+    instance: &Netlink,
+    credentials: &CredentialNetwork,
+    lease: Lease,
+) -> Result<()> {
+    match try_forget_lease(instance, credentials, lease) {
+        Err(error) if error.is_no_device() => Ok(()), // no bridge any more
+        forgotten => forgotten.doing(|| format!("deleting the neighbour entries of {lease}")),
+    }
+}
+
+fn try_forget_lease(
+    instance: &Netlink,
+    credentials: &CredentialNetwork,
+    lease: Lease,
+) -> Answer<()> {
+    let bridge = instance.index(&credentials.bridge)?;
+    for (address, mac) in instance.permanent_neighbours(bridge)? {
+        if credentials.lease_of(address) != Some(lease) || mac != Some(lease.mac()) {
+            continue;
+        }
+        match instance.delete_neighbour(bridge, address) {
+            Err(error) if !error.is_absent() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn try_forget(instance: &Netlink, credentials: &CredentialNetwork) -> Answer<usize> {

@@ -33,7 +33,8 @@ const COMMENT: u8 = 0;
 const NFTA_SET_ELEM_USERDATA: u16 = 6;
 
 /// The records, by one socket. The kernel makes whoever closes it wait until what was deleted is really gone
-/// (`nft_rcv_nl_event`, `net/netfilter/nf_tables_api.c`: 20 ms): so it is closed at the end.
+/// (`nft_rcv_nl_event`, `net/netfilter/nf_tables_api.c`: 20 ms): so it is closed at the end, when other deletions
+/// have taken that long.
 ///
 /// A kernel without `nf_tables` keeps none: then the labels on tasks' ports are all there is.
 #[derive(Debug)]
