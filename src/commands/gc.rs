@@ -54,7 +54,7 @@ pub fn collect(config: &Config) -> Result<Report> {
             report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
         }
     }
-    report.add(neighbours::forget(&instance.space.netlink, instance.credentials).map(
+    report.add(neighbours::forget(&instance.space.netlink, instance.credentials, None).map(
         |forgotten| {
             let entries = "neighbour entries of tasks that are gone are deleted";
             (forgotten > 0).then(|| format!("{forgotten} {entries}"))

@@ -270,10 +270,7 @@ impl<'a> Instance<'a> {
             (&self.space.netlink, record.label.eni, record.lease.link_name());
         let port = netlink.link(&name).doing(|| format!("looking for {name}"))?;
         let port = port.as_ref().and_then(|port| port_of(std::slice::from_ref(port), record));
-        match port {
-            Some(_) => neighbours::forget_lease(netlink, self.credentials, record.lease)?,
-            None => drop(neighbours::forget(netlink, self.credentials)?),
-        }
+        neighbours::forget(netlink, self.credentials, port.map(|_| record.lease))?;
         self.records.delete(eni).doing(|| format!("deleting the record of ENI {eni}"))?;
         let Some(port) = port else { return Ok(()) };
         gone(netlink.delete_link(port.index)).doing(|| format!("deleting {name}"))

@@ -3,7 +3,7 @@
 use crate::{
     eni::normal_form,
     error::{Doing, KernelError, Result},
-    kernel::{error::Answer, link::LinkChange, queues, socket::Netlink},
+    kernel::{error::Answer, link::LinkChange, queues::Queues, socket::Netlink},
     net::{link::Link, name::InterfaceName, offloads::Offloads},
     nft::records::Records,
     snapshot::{
@@ -64,18 +64,21 @@ fn oddities(instance: &Netlink, index: u32, label: &Label) -> Answer<Vec<String>
     Ok(oddities)
 }
 
-/// Makes the queues of hardware what they are when they are new, and says what stays otherwise. Threads can be
-/// switched off only while there is something to poll, which ENA's driver has while the link is on.
+/// Makes the queues of hardware what they are when they are new, and says what stays otherwise. Where a task
+/// made threads for them, the link is on while they are stopped.
 fn reset_queues(instance: &Netlink, link: &Link) -> Answer<Vec<String>> {
-    if !link.is_hardware() {
-        return Ok(Vec::new());
+    let queues = link.is_hardware().then(|| Queues::of(link.index, &link.name)).flatten();
+    let Some(queues) = queues else { return Ok(Vec::new()) };
+    let mut left = queues.reset();
+    if queues.have_threads() {
+        match if link.up { Ok(()) } else { instance.set_link(link.index, &UP) } {
+            Ok(()) => left.extend(queues.stop_threads()),
+            Err(error) => left.push(format!("threaded ({error})")),
+        }
+        if !link.up {
+            instance.set_link(link.index, &DOWN)?;
+        }
     }
-    let left = queues::reset(link.index, &link.name);
-    if left.is_empty() || link.up || instance.set_link(link.index, &UP).is_err() {
-        return Ok(left);
-    }
-    let left = queues::reset(link.index, &link.name);
-    instance.set_link(link.index, &DOWN)?;
     Ok(left)
 }
 

@@ -1,6 +1,7 @@
 //! The form of a link, and its alternative names.
 
 use crate::{
+    error::KernelError,
     kernel::{decode::OTHER_FLAGS, error::Answer, socket::Netlink},
     net::form::Form,
 };
@@ -105,13 +106,23 @@ impl Netlink {
         Ok(())
     }
 
-    /// Deletes alternative names of a link (`ip link property`).
+    /// Deletes alternative names of a link (`ip link property`). Before Linux 5.15, those that came with it from
+    /// another namespace stay: the kernel shows them, but does not find the link by them.
     ///
     /// # Errors
-    /// The kernel's; ENODEV where the link has left, EINVAL where it does not have one of them.
+    /// The kernel's; ENODEV where the link has left.
     pub fn delete_alternative_names(&self, index: u32, names: &[String]) -> Answer<()> {
-        names.chunks(NAMES).try_for_each(|names| {
+        let delete = |names: &[String]| {
             self.change(&RouteNetlinkMessage::DelLinkProp(properties(index, names)), 0)
+        };
+        names.chunks(NAMES).try_for_each(|names| match delete(names) {
+            Err(error) if is_unknown(&error) => {
+                names.iter().try_for_each(|name| match delete(std::slice::from_ref(name)) {
+                    Err(error) if !is_unknown(&error) => Err(error),
+                    _ => Ok(()),
+                })
+            }
+            deleted => deleted,
         })
     }
 
@@ -125,6 +136,11 @@ impl Netlink {
             self.change(&RouteNetlinkMessage::NewLinkProp(properties(index, names)), flags)
         })
     }
+}
+
+/// Nothing is found by a name, or another link is.
+fn is_unknown(error: &KernelError) -> bool {
+    [Errno::ENOENT, Errno::EINVAL].contains(&error.errno)
 }
 
 fn properties(index: u32, names: &[String]) -> LinkMessage {

@@ -14,8 +14,10 @@ use std::{
 };
 
 /// Files of the link, and what is in them when it is new (net/core/dev.c).
-const OF_LINK: [(&str, &str); 3] =
-    [("threaded", "0"), ("gro_flush_timeout", "0"), ("napi_defer_hard_irqs", "0")];
+const OF_LINK: [(&str, &str); 2] = [("gro_flush_timeout", "0"), ("napi_defer_hard_irqs", "0")];
+
+/// Whether threads of the kernel read and write for a link.
+const THREADED: &str = "threaded";
 
 /// Files of each queue to send from (`lib/dynamic_queue_limits.c`, net/core/net-sysfs.c). Which processors a
 /// queue is for (`xps_cpus`), its driver says.
@@ -36,30 +38,52 @@ const FLOWS: &str = "rps_flow_cnt";
 /// Of this thread's own namespace (Linux 6.3).
 const RPS_DEFAULT: &str = "/proc/sys/net/core/rps_default_mask";
 
-/// Makes a link of this thread's own namespace, and its queues, what they are when they are new. Gives what
-/// stays otherwise, and why. Where we may not have a sysfs, as in a user namespace, that is nothing.
-#[must_use]
-pub fn reset(index: u32, name: &str) -> Vec<String> {
-    let sysfs = match sysfs() {
-        Ok(sysfs) => sysfs,
-        Err(error) => {
-            log::debug!("looking at the queues of {name}: {error}");
-            return Vec::new();
+/// What there is about one link in a sysfs.
+#[derive(Debug)]
+pub struct Queues {
+    folder: PathBuf,
+    _sysfs: OwnedFd,
+}
+
+impl Queues {
+    /// Those of a link of this thread's own namespace. `None`: it has left; or we may not have a sysfs, as in a
+    /// user namespace.
+    #[must_use]
+    pub fn of(index: u32, name: &str) -> Option<Self> {
+        let sysfs = sysfs()
+            .inspect_err(|error| log::debug!("looking at the queues of {name}: {error}"))
+            .ok()?;
+        let folder = PathBuf::from(format!("/proc/self/fd/{}/class/net/{name}", sysfs.as_raw_fd()));
+        // The name may be another link's meanwhile.
+        let is_it = read(&folder.join("ifindex")).is_some_and(|own| own == index.to_string());
+        is_it.then_some(Self { folder, _sysfs: sysfs })
+    }
+
+    /// Makes the queues what they are when they are new, but for threads. Gives what stays otherwise, and why.
+    #[must_use]
+    pub fn reset(&self) -> Vec<String> {
+        let mut left = reset_all(&self.folder, &OF_LINK);
+        let rps = read(Path::new(RPS_DEFAULT));
+        let of_rx = [(RPS, rps.as_deref().unwrap_or("0")), (FLOWS, "0")];
+        for (queue, is_tx) in queues(&self.folder) {
+            left.extend(reset_all(&queue, if is_tx { &OF_TX } else { &of_rx }));
         }
-    };
-    let folder = PathBuf::from(format!("/proc/self/fd/{}/class/net/{name}", sysfs.as_raw_fd()));
-    // The name may be another link's meanwhile.
-    let is_it = read(&folder.join("ifindex")).is_some_and(|own| own == index.to_string());
-    if !is_it {
-        return Vec::new();
+        left
     }
-    let mut left = reset_all(&folder, &OF_LINK);
-    let rps = read(Path::new(RPS_DEFAULT));
-    let of_rx = [(RPS, rps.as_deref().unwrap_or("0")), (FLOWS, "0")];
-    for (queue, is_tx) in queues(&folder) {
-        left.extend(reset_all(&queue, if is_tx { &OF_TX } else { &of_rx }));
+
+    /// Whether threads read and write for the link.
+    #[must_use]
+    pub fn have_threads(&self) -> bool {
+        read(&self.folder.join(THREADED)).is_some_and(|number| !bare(&number).is_empty())
     }
-    left
+
+    /// Does without threads. Only while the link is on: since Linux 6.17, the kernel waits for the driver to poll
+    /// once more, which it never does while the link is off (`napi_stop_kthread`, net/core/dev.c); and ENA's
+    /// has nothing to poll then. Gives what stays otherwise, and why.
+    #[must_use]
+    pub fn stop_threads(&self) -> Vec<String> {
+        reset_all(&self.folder, &[(THREADED, "0")])
+    }
 }
 
 /// A sysfs of this thread's namespace, by a descriptor of its uppermost folder.
@@ -124,12 +148,12 @@ mod tests {
     fn only_what_is_otherwise_is_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |file: &str| folder.path().join(file);
-        fs::write(path("threaded"), "1\n").expect("written");
-        fs::write(path("gro_flush_timeout"), "0\n").expect("written");
-        assert_eq!(reset_all(folder.path(), &OF_LINK), Vec::<String>::new());
-        assert_eq!(read(&path("threaded")).as_deref(), Some("0"));
-        let untouched = fs::read_to_string(path("gro_flush_timeout")).expect("read");
+        fs::write(path("tx_maxrate"), "7\n").expect("written");
+        fs::write(path("xps_rxqs"), "0\n").expect("written");
+        assert_eq!(reset_all(folder.path(), &OF_TX), Vec::<String>::new());
+        assert_eq!(read(&path("tx_maxrate")).as_deref(), Some("0"));
+        let untouched = fs::read_to_string(path("xps_rxqs")).expect("read");
         assert_eq!(untouched, "0\n");
-        assert!(!path("napi_defer_hard_irqs").exists());
+        assert!(!path("byte_queue_limits").exists());
     }
 }

@@ -30,7 +30,11 @@ pub fn ensure(ruleset: &Ruleset, install: impl FnOnce(&Ruleset) -> Result<()>) -
 pub fn ensure_blocked(task: &Netns, eni: &InterfaceName, blocked: &[IpNetwork]) -> Result<bool> {
     task.within(|| {
         let packets = ensure(&Ruleset::of_task(blocked), install)?;
-        let frames = ensure(&Ruleset::of_interface(eni, blocked), install_if_possible)?;
-        Ok([packets, frames] != [State::Whole; 2])
+        let mut is_possible = true;
+        let frames = ensure(&Ruleset::of_interface(eni, blocked), |ruleset| {
+            is_possible = install_if_possible(ruleset)?;
+            Ok(())
+        })?;
+        Ok(packets != State::Whole || is_possible && frames != State::Whole)
     })
 }

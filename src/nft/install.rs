@@ -35,13 +35,13 @@ pub fn install(ruleset: &Ruleset) -> Result<()> {
 ///
 /// # Errors
 /// The kernel's, but for those that say that it cannot.
-pub fn install_if_possible(ruleset: &Ruleset) -> Result<()> {
+pub fn install_if_possible(ruleset: &Ruleset) -> Result<bool> {
     match replace(ruleset.families, &ruleset.tables) {
         Err(error) if is_unsupported(&error) => {
             log::debug!("this kernel has no egress hook (Linux 5.16): {error}");
-            Ok(())
+            Ok(false)
         }
-        installed => installed.map(|_| ()).doing(|| "in one transaction"),
+        installed => installed.map(|_| true).doing(|| "in one transaction"),
     }
 }
 
