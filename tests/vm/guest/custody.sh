@@ -31,9 +31,11 @@ kill_child() {
     wait $child 2>/dev/null
 }
 
-# shape NIC: all that the tools tell of an interface that is down.
+# shape NIC: all that the tools tell of an interface that is down. It has the kernel's usual qdisc if it has been on.
 shape() {
-    ip -json -details link show dev "$1" | jq 'map(del(.ifindex, .operstate))'
+    ip -json -details link show dev "$1" |
+        jq --arg usual "$(cat /proc/sys/net/core/default_qdisc)" 'map(del(.ifindex, .operstate))
+            | map(if .qdisc == $usual then .qdisc = "noop" else . end)'
     ethtool -k "$1"
     ethtool -g "$1"
     (cd "/sys/class/net/$1/queues/tx-0/byte_queue_limits" &&
