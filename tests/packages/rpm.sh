@@ -19,8 +19,9 @@ E2
 step "What the package says of itself"
 claim "the configuration is marked, and not replaced" \
     is "$(command rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' "$old" | grep "$config")" "$config cn"
-claim "it needs a shell for its scripts, what brings nft, and nothing else" \
-    is "$(command rpm -qp --requires "$old" | grep -v '^rpmlib(' | sort -u)" $'/bin/sh\nnftables'
+claim "it needs a shell for its scripts, and nothing else" \
+    is "$(command rpm -qp --requires "$old" | grep -v '^rpmlib(' | sort -u)" /bin/sh
+claim "it recommends what shows the rules" is "$(command rpm -qp --recommends "$old")" nftables
 
 step "Installed and erased: nothing is left"
 claim "rpm -i" rpm -i --nodeps "$old"
