@@ -80,6 +80,10 @@ pub fn wait_for_eni(
 pub fn snapshot(request: &Request<'_>, ruleset: &Ruleset, sides: &Sides) -> Result<Snapshot> {
     let instance = &sides.instance.netlink;
     let links = instance.free_links().doing(|| "looking at the instance")?;
+    // Where the bridge must be made, it matters who relied on another one.
+    if !links.iter().any(|link| link.name == request.credentials.bridge.as_str()) {
+        return full_snapshot(request, ruleset, sides);
+    }
     let mut snapshot = snapshot_with(request, ruleset, sides, links)?;
     for link in snapshot.task.links.iter().filter(|link| link.is_veth()) {
         let Some(index) = link.peer else { continue };
@@ -144,10 +148,9 @@ fn records(request: &Request<'_>, task: &TaskSnapshot, links: &[Link]) -> Result
 /// Whether what belongs to bridges and bonds does not matter: the ENI is not in another task's hands,
 /// nor enslaved, and cannot be the trunk of other tasks' branches, which would be up.
 fn partial_view_suffices(request: &Request<'_>, snapshot: &Snapshot) -> bool {
-    let (task, bridge) = (request.task, &request.credentials.bridge);
-    let instance = &snapshot.instance;
-    // Where the rules or the bridge must be made, it matters who relies on them as they were.
-    if !instance.has_nftables || instance.link(bridge.as_str()).is_none() {
+    let (task, instance) = (request.task, &snapshot.instance);
+    // Where the rules must be made, it matters who relies on them as they were.
+    if !instance.has_nftables {
         return false;
     }
     let home = instance.links.iter().find(|link| link.is(task.mac));
