@@ -24,3 +24,4 @@ pub mod route;
 pub mod rule;
 pub mod sides;
 pub mod socket;
+mod sysfs;

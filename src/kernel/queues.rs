@@ -1,15 +1,9 @@
 //! What `/sys/class/net` lets a task set of its interface and of the queues of that: threads, deferred
 //! interrupts, byte queue limits, and which processor does what.
-//!
-//! Where `/sys` itself is mounted, it may show another namespace's interfaces, or be read-only. So this is a
-//! sysfs of its own, of this thread's namespace, that is mounted nowhere (Linux 5.2).
 
-use crate::kernel::error::Answer;
-use nix::errno::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use crate::kernel::sysfs::{LinkFolder, read};
 use std::{
     fs, io,
-    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -38,34 +32,25 @@ const FLOWS: &str = "rps_flow_cnt";
 /// Of this thread's own namespace (Linux 6.3).
 const RPS_DEFAULT: &str = "/proc/sys/net/core/rps_default_mask";
 
-/// What there is about one link in a sysfs.
+/// The queues of one link.
 #[derive(Debug)]
-pub struct Queues {
-    folder: PathBuf,
-    _sysfs: OwnedFd,
-}
+pub struct Queues(LinkFolder);
 
 impl Queues {
     /// Those of a link of this thread's own namespace. `None`: it has left; or we may not have a sysfs, as in a
     /// user namespace.
     #[must_use]
     pub fn of(index: u32, name: &str) -> Option<Self> {
-        let sysfs = sysfs()
-            .inspect_err(|error| log::debug!("looking at the queues of {name}: {error}"))
-            .ok()?;
-        let folder = PathBuf::from(format!("/proc/self/fd/{}/class/net/{name}", sysfs.as_raw_fd()));
-        // The name may be another link's meanwhile.
-        let is_it = read(&folder.join("ifindex")).is_some_and(|own| own == index.to_string());
-        is_it.then_some(Self { folder, _sysfs: sysfs })
+        LinkFolder::of(index, name).map(Self)
     }
 
     /// Makes the queues what they are when they are new, but for threads. Gives what stays otherwise, and why.
     #[must_use]
     pub fn reset(&self) -> Vec<String> {
-        let mut left = reset_all(&self.folder, &OF_LINK);
+        let mut left = reset_all(self.0.path(), &OF_LINK);
         let rps = read(Path::new(RPS_DEFAULT));
         let of_rx = [(RPS, rps.as_deref().unwrap_or("0")), (FLOWS, "0")];
-        for (queue, is_tx) in queues(&self.folder) {
+        for (queue, is_tx) in queues(self.0.path()) {
             left.extend(reset_all(&queue, if is_tx { &OF_TX } else { &of_rx }));
         }
         left
@@ -74,7 +59,7 @@ impl Queues {
     /// Whether threads read and write for the link.
     #[must_use]
     pub fn have_threads(&self) -> bool {
-        read(&self.folder.join(THREADED)).is_some_and(|number| !bare(&number).is_empty())
+        read(&self.0.path().join(THREADED)).is_some_and(|number| !bare(&number).is_empty())
     }
 
     /// Does without threads. Only while the link is on: since Linux 6.17, the kernel waits for the driver to poll
@@ -82,21 +67,8 @@ impl Queues {
     /// has nothing to poll then. Gives what stays otherwise, and why.
     #[must_use]
     pub fn stop_threads(&self) -> Vec<String> {
-        reset_all(&self.folder, &[(THREADED, "0")])
+        reset_all(self.0.path(), &[(THREADED, "0")])
     }
-}
-
-/// A sysfs of this thread's namespace, by a descriptor of its uppermost folder.
-fn sysfs() -> Answer<OwnedFd> {
-    let mount = || {
-        let context = fsopen("sysfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-            | MountAttrFlags::MOUNT_ATTR_NODEV
-            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-    };
-    mount().map_err(|error: rustix::io::Errno| Errno::from_raw(error.raw_os_error()).into())
 }
 
 /// The folders of a link's queues, and whether they are to send from.
@@ -125,10 +97,6 @@ fn write_if_other(path: &Path, now: &str, new: &str) -> io::Result<()> {
 /// A mask has as many zeros in front as the machine has processors.
 fn bare(number: &str) -> &str {
     number.trim_start_matches(['0', ','])
-}
-
-fn read(path: &Path) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
 }
 
 #[cfg(test)]
