@@ -40,12 +40,15 @@ pub fn want(ethtool: &Ethtool, index: u32, wanted: Offloads, mask: Offloads) -> 
     ethtool.change(ETHTOOL_MSG_FEATURES_SET, index, ETHTOOL_FLAG_OMIT_REPLY, set)
 }
 
-/// Bits that the kernel does not have are no error where they are not in the mask.
+/// No longer than it must be: Linux 5.10 refuses bits that it does not have even where they are not in the mask.
 fn bitset(wanted: Offloads, mask: Offloads) -> DefaultNla {
+    let size = u128::BITS - mask.0.leading_zeros();
+    let bytes = 4 * size.div_ceil(u32::BITS) as usize;
+    let words = |kind, offloads| DefaultNla::new(kind, words_of(offloads)[..bytes].to_vec());
     let parts = [
-        number(ETHTOOL_A_BITSET_SIZE, u128::BITS),
-        DefaultNla::new(ETHTOOL_A_BITSET_VALUE, words_of(Offloads(wanted.0 & mask.0))),
-        DefaultNla::new(ETHTOOL_A_BITSET_MASK, words_of(mask)),
+        number(ETHTOOL_A_BITSET_SIZE, size),
+        words(ETHTOOL_A_BITSET_VALUE, Offloads(wanted.0 & mask.0)),
+        words(ETHTOOL_A_BITSET_MASK, mask),
     ];
     nest(ETHTOOL_A_FEATURES_WANTED, &parts)
 }
@@ -94,13 +97,21 @@ mod tests {
 
     #[test]
     fn a_set_is_what_the_kernel_documents() {
-        let set = bitset(Offloads(5), Offloads(4));
-        let mut bytes = vec![0; set.buffer_len()];
-        set.emit(&mut bytes);
-        let words =
-            |kind, low: u32| attribute(kind, &[low, 0, 0, 0].map(u32::to_ne_bytes).concat());
-        let parts = [attribute(2, &128_u32.to_ne_bytes()), words(4, 4), words(5, 4)];
-        assert_eq!(bytes, attribute(0x8003, &parts.concat()));
+        let sent = |wanted, mask| {
+            let set = bitset(Offloads(wanted), Offloads(mask));
+            let mut bytes = vec![0; set.buffer_len()];
+            set.emit(&mut bytes);
+            bytes
+        };
+        let words = |kind, words: &[u32]| {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            attribute(kind, &bytes)
+        };
+        let size = |bits: u32| attribute(2, &bits.to_ne_bytes());
+        let small = [size(3), words(4, &[4]), words(5, &[4])];
+        assert_eq!(sent(5, 4), attribute(0x8003, &small.concat()));
+        let large = [size(33), words(4, &[0, 1]), words(5, &[4, 1])];
+        assert_eq!(sent(0x1_0000_0000, 0x1_0000_0004), attribute(0x8003, &large.concat()));
     }
 
     #[test]
