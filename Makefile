@@ -116,8 +116,7 @@ vm: build
 	@tests/install-tools.sh run
 	@tests/install-tools.sh vm
 	@KERNEL=6.1 tests/vm/run.sh $(HOOK)
-	@KERNEL=7 tests/vm/run.sh $(HOOK) core
-	@KERNEL=5.10 tests/vm/run.sh $(HOOK) start stop
+	@for kernel in 5.10 7; do KERNEL=$$kernel tests/vm/run.sh $(HOOK) core || exit 1; done
 else
 vm:
 	@echo 'NOT RUN: tests/vm/run.sh, all tests with real NICs; it needs Debian on x86-64' >&2

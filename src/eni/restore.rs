@@ -51,6 +51,9 @@ fn oddities(instance: &Netlink, index: u32, label: &Label) -> Answer<Vec<String>
     let mut oddities = Vec::new();
     if let Some(link) = instance.link_at(index)? {
         oddities.extend(link.form.oddities().into_iter().map(ToOwned::to_owned));
+        if !link.alternative_names.is_empty() {
+            oddities.push(format!("{} alternative names", link.alternative_names.len()));
+        }
         oddities.extend(reset_queues(instance, &link)?);
     }
     match offloads {
