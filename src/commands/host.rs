@@ -8,7 +8,7 @@ use crate::{
         sides::{Sides, Space},
         socket::Netlink,
     },
-    nft::{self, Ruleset, records::Records},
+    nft::{self, Leases, Ruleset, records::Records},
     plan::host::{host, refuse_other_networks},
     process::{limits::Limits, timings::Timings},
     snapshot::look::{has_nftables, instance_snapshot},
@@ -54,7 +54,7 @@ pub fn repair(config: &Config) -> Result<Option<String>> {
     let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
     let links = Netlink::here()?.links().doing(|| "listing the instance's links")?;
     let has_bridge = links.iter().any(|link| link.name == config.credentials.bridge.as_str());
-    if !has_bridge || has_nftables(&ruleset)? {
+    if !has_bridge || has_nftables(&ruleset, Leases::All)? {
         return Ok(None);
     }
     refuse_other_networks(&config.credentials, &links)?;

@@ -2,7 +2,7 @@
 
 use super::{
     install::{install, install_if_possible},
-    look::{State, look},
+    look::{Leases, State, look},
     ruleset::Ruleset,
 };
 use crate::{error::Result, kernel::netns::Netns, net::name::InterfaceName};
@@ -15,7 +15,7 @@ use ipnetwork::IpNetwork;
 /// They cannot be installed.
 pub fn ensure(ruleset: &Ruleset, install: impl FnOnce(&Ruleset) -> Result<()>) -> Result<State> {
     // Where we cannot look, installing says why.
-    let before = look(ruleset).unwrap_or(State::Absent);
+    let before = look(ruleset, Leases::All).unwrap_or(State::Absent);
     if before != State::Whole {
         install(ruleset)?;
     }

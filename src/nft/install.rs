@@ -57,7 +57,7 @@ pub(super) fn replace(families: &[Family], tables: &[Table]) -> Answer<bool> {
         if old.is_empty() && tables.is_empty() {
             return Ok(false);
         }
-        match netfilter.commit(message::replacement(&old, tables, seen), Some(seen)) {
+        match netfilter.commit(message::replacement(&old, tables), Some(seen)) {
             // Somebody changed something in the meantime.
             Err(error) if error.errno == Errno::ERESTART && tries.next().is_some() => {}
             committed => return committed.map(|()| !old.is_empty()),

@@ -3,10 +3,9 @@
 //! Constants are those of `linux/netfilter/nfnetlink.h` and `nf_tables.h` beside it.
 
 use super::{
-    attribute::Attributes,
+    attribute::{Attributes, attribute},
     compile::{append_key, compile},
     rule::{Chain, Element, Family, Hook, Kind, Set, TABLE, Table},
-    seal::{self, Seal},
 };
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST};
 
@@ -29,9 +28,10 @@ pub(super) const GETSETELEM: u16 = 13;
 pub(super) const DELSETELEM: u16 = 14;
 const GETGEN: u16 = 16;
 
+const NFTA_GEN_ID: u16 = 1;
+
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_FLAGS: u16 = 2;
-pub(super) const NFTA_TABLE_USERDATA: u16 = 6; // since Linux 5.10
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
@@ -101,12 +101,11 @@ impl Message {
     }
 }
 
-/// Our tables of these families go, and these come, in the transaction after the generation that was seen.
-pub(super) fn replacement(old: &[Family], tables: &[Table], seen: u32) -> Vec<Message> {
+/// Our tables of these families go, and these come.
+pub(super) fn replacement(old: &[Family], tables: &[Table]) -> Vec<Message> {
     let mut messages: Vec<Message> =
         old.iter().map(|family| Message::new(DELTABLE, 0, *family, table_name())).collect();
-    let seal = Seal::new(tables, seal::next(seen));
-    messages.extend(tables.iter().flat_map(|table| creation(table, seal)));
+    messages.extend(tables.iter().flat_map(creation));
     messages
 }
 
@@ -123,11 +122,10 @@ pub(super) fn transaction(mut messages: Vec<Message>, seen: Option<u32>) -> Vec<
     messages
 }
 
-fn creation(table: &Table, seal: Seal) -> Vec<Message> {
+fn creation(table: &Table) -> Vec<Message> {
     let family = table.family;
     let create = |kind, attributes| Message::new(kind, NLM_F_CREATE, family, attributes);
-    let new = self::table().put(NFTA_TABLE_USERDATA, &seal.bytes());
-    let mut messages = vec![create(NEWTABLE, new)];
+    let mut messages = vec![create(NEWTABLE, self::table())];
     for (number, set) in (1..).zip(&table.sets) {
         messages.push(create(NEWSET, self::set(set).number(NFTA_SET_ID, number)));
         let some = set.elements.chunks(ELEMENTS);
@@ -148,6 +146,11 @@ fn creation(table: &Table, seal: Seal) -> Vec<Message> {
 /// Asks for the number of the last transaction.
 pub(super) fn get_generation() -> Message {
     Message::new(GETGEN, 0, Family::Inet, Attributes::new())
+}
+
+/// The number in the kernel's answer.
+pub(super) fn generation(answer: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(attribute(answer, NFTA_GEN_ID)?.try_into().ok()?))
 }
 
 /// Asks for the table of a family.
@@ -175,6 +178,11 @@ pub(super) fn get_rules(family: Family) -> Message {
 /// Asks for what is in a set.
 pub(super) fn get_elements(family: Family, set: &Set) -> Message {
     Message::new(GETSETELEM, NLM_F_DUMP, family, elements_of(set))
+}
+
+/// Asks for one element of a set.
+pub(super) fn get_element(family: Family, set: &Set, element: &Element) -> Message {
+    Message::new(GETSETELEM, 0, family, elements(set, std::slice::from_ref(element)))
 }
 
 fn table_name() -> Attributes {
@@ -233,7 +241,8 @@ pub(super) fn set(set: &Set) -> Attributes {
         .nest(NFTA_SET_DESC, &Attributes::new().number(NFTA_SET_DESC_SIZE, size))
 }
 
-fn elements_of(set: &Set) -> Attributes {
+/// What is to be seen of all elements of a set.
+pub(super) fn elements_of(set: &Set) -> Attributes {
     Attributes::new().text(NFTA_SET_ELEM_LIST_TABLE, TABLE).text(NFTA_SET_ELEM_LIST_SET, set.name)
 }
 

@@ -15,14 +15,13 @@ pub mod records;
 mod remove;
 mod rule;
 mod ruleset;
-mod seal;
 mod socket;
 mod task;
 mod text;
 
 pub use ensure::{ensure, ensure_blocked};
 pub use install::{install, install_if_possible};
-pub use look::{State, has_any, look};
+pub use look::{Leases, State, has_any, look};
 pub use remove::remove;
 pub use rule::Family;
 pub use ruleset::{INSTANCE, Ruleset, TASK};

@@ -13,7 +13,7 @@ use crate::{
         socket::Netlink,
     },
     net::{link::Link, route::Route},
-    nft::{self, Ruleset, State, records::Records},
+    nft::{self, Leases, Ruleset, State, records::Records},
     process::limits::Limits,
     snapshot::{
         ownership::{is_over, obstacle, squats},
@@ -131,6 +131,13 @@ fn taken(request: &Request<'_>, instance: &Netlink, links: &[Link]) -> Result<BT
     Ok(taken)
 }
 
+/// The leases that the task can have: those that are taken, of which one may be its own, and the next.
+fn tried(request: &Request<'_>, taken: &BTreeSet<Lease>) -> BTreeSet<Lease> {
+    let CredentialNetwork { subnet, gateway, .. } = *request.credentials;
+    let mut candidates = Lease::candidates(subnet, gateway, request.container);
+    taken.iter().copied().chain(candidates.find(|lease| !taken.contains(lease))).collect()
+}
+
 /// The records that may be in the task's way. A namespace that is new is no other task's.
 fn records(request: &Request<'_>, task: &TaskSnapshot, links: &[Link]) -> Result<Vec<Record>> {
     let is_new = task.links.iter().all(|link| link.loopback);
@@ -172,6 +179,7 @@ fn snapshot_with(
 ) -> Result<Snapshot> {
     let task = task_snapshot(request.task, sides.task()?)?;
     let taken = taken(request, &sides.instance.netlink, &links)?;
+    let has_nftables = has_nftables(ruleset, Leases::These(&tried(request, &taken)))?;
     for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
         link.device = bus::device_of(link);
         if let Err(error) = ask_driver(link) {
@@ -180,7 +188,7 @@ fn snapshot_with(
     }
     Ok(Snapshot {
         records: records(request, &task, &links)?,
-        instance: instance_with(request.credentials, ruleset, &sides.instance.netlink, links)?,
+        instance: instance_with(request.credentials, has_nftables, &sides.instance.netlink, links)?,
         task,
         taken,
     })
@@ -203,12 +211,12 @@ pub fn instance_snapshot(
     instance: &Netlink,
 ) -> Result<InstanceSnapshot> {
     let links = instance.links().doing(|| "looking at the instance")?;
-    instance_with(credentials, ruleset, instance, links)
+    instance_with(credentials, has_nftables(ruleset, Leases::All)?, instance, links)
 }
 
 fn instance_with(
     credentials: &CredentialNetwork,
-    ruleset: &Ruleset,
+    has_nftables: bool,
     instance: &Netlink,
     links: Vec<Link>,
 ) -> Result<InstanceSnapshot> {
@@ -228,7 +236,7 @@ fn instance_with(
         links,
         policy_rules,
         addresses,
-        has_nftables: has_nftables(ruleset)?,
+        has_nftables,
         has_ipv6: Path::new(IPV6_PROOF).exists(),
     })
 }
@@ -259,11 +267,11 @@ fn is_blocked(space: &Space) -> Result<bool> {
 ///
 /// # Errors
 /// We may not ask.
-pub fn has_nftables(ruleset: &Ruleset) -> Result<bool> {
+pub fn has_nftables(ruleset: &Ruleset, leases: Leases<'_>) -> Result<bool> {
     if ruleset.is_empty() {
         return Ok(true);
     }
-    match nft::look(ruleset).map(|state| state == State::Whole) {
+    match nft::look(ruleset, leases).map(|state| state == State::Whole) {
         Err(error) if !error.is_denied() => {
             log::debug!("looking for nftables rules: {error}");
             Ok(false)
