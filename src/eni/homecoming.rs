@@ -6,14 +6,14 @@ use crate::{
         journey::{find_in, take_out},
         neighbours,
         restore::{completed, restore},
-        search::each_namespace,
+        search::{each_namespace, own_namespace},
         stacked,
     },
     error::{Doing, KernelError, Result, give_up, refuse},
     input::config::{Config, credentials::CredentialNetwork},
     kernel::{
         bus,
-        holders::{self, Held, Holders},
+        holders::{self, Held},
         monitor::Monitor,
         sides::Space,
     },
@@ -80,14 +80,16 @@ impl<'a> Instance<'a> {
         let outcome = match label.branch {
             Some(branch) => self.delete_branch(label, branch)?,
             None => match self.bring_home(record)? {
-                Some((link, holders)) => {
-                    let outcome =
-                        self.restore(&link, &completed(record, &self.space.netlink, &link)?)?;
-                    if let Some(pids) = holders.filter(|holders| !holders.pids.is_empty()) {
+                Some((link, from)) => {
+                    let known = completed(record, &self.space.netlink, &link)?;
+                    let (outcome, held) = self.hand_back(&link, &known)?;
+                    // It is still open, so no other namespace has its inode.
+                    let holders = from.and_then(|from| held.get(&from.netns.inode()));
+                    if let Some(holders) = holders.filter(|holders| holders.has_others()) {
                         log::warn!(
                             "ENI {} was taken from processes that are still running in its namespace: {}",
                             label.eni,
-                            pids.pids()
+                            holders.pids()
                         );
                     }
                     outcome
@@ -104,13 +106,19 @@ impl<'a> Instance<'a> {
     /// # Errors
     /// Something does; or it is what the instance reaches the world by.
     pub fn restore(&self, link: &Link, label: &Label) -> Result<String> {
+        self.hand_back(link, label).map(|(outcome, _)| outcome)
+    }
+
+    /// The same; also says who holds which namespace.
+    fn hand_back(&self, link: &Link, label: &Label) -> Result<(String, Held)> {
         let eni = label.eni;
         self.refuse_uplink(link, eni)?;
-        stacked::remove(&self.space, link, eni)?;
-        let Some(name) = restore(&self.space.netlink, link, label, false)? else {
-            return Ok(format!("ENI {eni} is no longer attached"));
+        let held = stacked::remove(&self.space, link, eni)?;
+        let outcome = match restore(&self.space.netlink, link, label, false)? {
+            Some(name) => format!("ENI {eni} is home as {name}"),
+            None => format!("ENI {eni} is no longer attached"),
         };
-        Ok(format!("ENI {eni} is home as {name}"))
+        Ok((outcome, held))
     }
 
     /// The instance's own interface is never touched.
@@ -128,25 +136,29 @@ impl<'a> Instance<'a> {
     }
 
     /// Brings the ENI home: it is there, or in a namespace that somebody holds, or the kernel sends it.
-    /// Also says who held that namespace. `None`: it is not attached any more.
-    fn bring_home(&self, record: &Record) -> Result<Option<(Link, Option<Holders>)>> {
+    /// Also gives the namespace that it was taken from. `None`: it is not attached any more.
+    fn bring_home(&self, record: &Record) -> Result<Option<(Link, Option<Space>)>> {
         let label = &record.label;
         let hardware = label.device.as_ref().filter(|device| device.is_hardware());
         let monitor = Monitor::within(&self.space.netns)?;
         let begin = Instant::now();
-        let (mut is_searched, mut holders) = (false, None);
+        let (mut is_asked_for, mut is_searched, mut from) = (false, false, None);
         loop {
             let links = self.links()?;
             if let Some(link) = find(&links, label) {
-                return Ok(Some((link.clone(), holders)));
+                return Ok(Some((link.clone(), from)));
             }
             if hardware.is_some_and(|device| !bus::has(device)) {
                 return Ok(None);
             }
-            // In its own namespace, if somebody holds that.
-            if let Some(own) = self.fetch(&holders::of_threads_and_mounts()?, label, true)? {
-                holders = Some(own);
-                continue;
+            if !is_asked_for {
+                is_asked_for = true;
+                if let Some(own) = own_namespace(&self.space, label)?
+                    && take_out(&own, &self.space, label)?
+                {
+                    from = Some(own);
+                    continue;
+                }
             }
             // When a namespace dies, the kernel sends physical interfaces home before it deletes virtual ones:
             // once the port is gone, an ENI that is not home was hidden, or is not coming.
@@ -155,12 +167,15 @@ impl<'a> Instance<'a> {
             let is_overdue = waited >= USUAL.min(self.patience);
             if !is_searched && (!has_port || is_overdue) {
                 is_searched = true;
-                if let Some(others) = self.fetch(&holders::of_everything()?, label, false)? {
-                    holders = Some(others);
+                from = self.fetch_from_anywhere(label)?;
+                if from.is_some() {
                     continue;
                 }
             }
-            if hardware.is_none() && is_searched && (!has_port || self.is_held(label)?) {
+            if hardware.is_none()
+                && is_searched
+                && (!has_port || own_namespace(&self.space, label)?.is_some())
+            {
                 return Ok(None);
             }
             let until = begin + if is_overdue { self.patience } else { USUAL.min(self.patience) };
@@ -175,25 +190,11 @@ impl<'a> Instance<'a> {
         }
     }
 
-    /// Whether the task's namespace lives, and so has been looked into.
-    fn is_held(&self, label: &Label) -> Result<bool> {
-        let held = holders::of_threads_and_mounts()?;
-        let found = each_namespace(&self.space, &held, |space, _| {
-            Ok((space.id() == label.netns).then_some(()))
-        });
-        Ok(found?.is_some())
-    }
-
-    /// Takes the ENI out of a namespace that somebody holds: out of the task's own, or out of whichever it is
-    /// in. Says who that was; `None`: it was in none of them.
-    fn fetch(&self, held: &Held, label: &Label, own_only: bool) -> Result<Option<Holders>> {
-        each_namespace(&self.space, held, |space, holders| {
-            let is_asked = !own_only || space.id() == label.netns;
-            if !is_asked || find_in(space, &self.space, label)?.is_none() {
-                return Ok(None);
-            }
-            let taken = take_out(space, &self.space, label)?;
-            Ok(taken.then(|| holders.clone()))
+    /// Takes the ENI out of whichever namespace it is in that somebody holds. `None`: it is in none of them.
+    fn fetch_from_anywhere(&self, label: &Label) -> Result<Option<Space>> {
+        each_namespace(&self.space, &holders::of_everything()?, |space, _| {
+            let is_there = find_in(&space, &self.space, label)?.is_some();
+            Ok((is_there && take_out(&space, &self.space, label)?).then_some(space))
         })
     }
 
@@ -201,7 +202,7 @@ impl<'a> Instance<'a> {
     pub fn holders_of(&self, label: &Label) -> Result<String> {
         let held = holders::of_everything()?;
         let found = each_namespace(&self.space, &held, |space, holders| {
-            Ok(find_in(space, &self.space, label)?.map(|_| holders.pids()))
+            Ok(find_in(&space, &self.space, label)?.map(|_| holders.pids()))
         });
         Ok(found?.unwrap_or_default())
     }
@@ -215,7 +216,7 @@ impl<'a> Instance<'a> {
             let is_it = |link: &&Link| link.is_hardware() && link.permanent_mac == Some(eni);
             let Some(link) = links.iter().find(is_it) else { return Ok(None) };
             let label = label_of_found(link, eni);
-            take_out(space, &self.space, &label)?;
+            take_out(&space, &self.space, &label)?;
             Ok(Some((label, holders.pids())))
         })?;
         let Some((label, pids)) = found else { return Ok(None) };

@@ -14,14 +14,16 @@ use crate::{
 /// How often it is looked for, as long as something was found: it may have been moved meanwhile.
 const ROUNDS: usize = 4;
 
-/// Deletes what stands on an ENI that is on the instance, in every namespace that can be reached.
+/// Deletes what stands on an ENI that is on the instance, in every namespace that can be reached. Gives those, and
+/// who holds them.
 ///
 /// # Errors
 /// Something remains. The line says what and where.
-pub fn remove(instance: &Space, eni: &Link, mac: Mac) -> Result<()> {
+pub fn remove(instance: &Space, eni: &Link, mac: Mac) -> Result<Held> {
     for _ in 0..ROUNDS {
-        if !remove_in(instance, &holders::of_everything()?, eni, mac)? {
-            return Ok(());
+        let held = holders::of_everything()?;
+        if !remove_in(instance, &held, eni, mac)? {
+            return Ok(held);
         }
     }
     refuse(format!(

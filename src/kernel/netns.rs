@@ -56,7 +56,7 @@ impl Netns {
             if fstatfs(&place)?.filesystem_type() != NSFS_MAGIC {
                 return Err(Errno::EINVAL.into());
             }
-            let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+            let file = File::open(format!("/proc/thread-self/fd/{}", place.as_raw_fd()))?;
             let inode = file.metadata()?.ino();
             Ok(Self { file, inode })
         };

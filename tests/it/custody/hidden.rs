@@ -3,7 +3,14 @@
 use super::{End, First, Handover, refused};
 use crate::fixtures::{ENI_MAC, EVERYBODY, Frame, Netns, Pause, Wire, eventually, mac};
 use nix::sched::{CloneFlags, setns};
-use std::{fs::File, net::Ipv4Addr, sync::mpsc, time::Duration};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    net::Ipv4Addr,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
 
 /// A handover, and a program in the namespace that the ENI is hidden in.
 struct Hidden {
@@ -196,4 +203,41 @@ fn in_a_namespace_that_is_mounted_under_a_path_with_a_blank() {
     handover.hostile.kill();
     assert_eq!(done.well(), "");
     handover.assert_untouched();
+}
+
+/// Of two processes that see the mount, the first one has another root, below which it is not.
+#[test]
+fn in_a_namespace_that_is_mounted_out_of_the_sight_of_a_process_with_another_root() {
+    let Hidden { handover, mut child } = hidden();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mount, root) = (folder.path().join("netns"), folder.path().join("root"));
+    std::fs::write(&mount, "").expect("written");
+    std::fs::create_dir(&root).expect("a folder");
+    std::fs::write(root.join("busybox"), "").expect("written");
+    let script = format!(
+        "mount --bind /proc/{}/ns/net {}
+         mount --bind /bin/busybox {2}/busybox
+         exec 3<&0
+         {{ echo mounted; exec cat <&3; }} &
+         exec chroot {2} /busybox cat",
+        child.pid(),
+        mount.display(),
+        root.display()
+    );
+    let mut two = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    BufReader::new(two.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let first = format!("/proc/{}/root", two.id());
+    eventually("another root", || std::fs::read_link(&first).is_ok_and(|now| now == root));
+    child.kill();
+    handover.poststop().well();
+    drop(two.stdin.take());
+    two.wait().expect("over");
+    handover.assert_untouched();
+    handover.next();
 }
