@@ -49,7 +49,8 @@ pub fn delete_route(attempt: &Attempt<'_>, route: &Route) -> Result<()> {
     gone(attempt.task()?.delete_route(route, index))
 }
 
-fn index_of(attempt: &Attempt<'_>, route: &Route) -> Result<Option<u32>> {
+/// The index of the link that a route leads over.
+pub fn index_of(attempt: &Attempt<'_>, route: &Route) -> Result<Option<u32>> {
     Ok(match route {
         Route::Link { link, .. } | Route::Via { link, .. } => {
             Some(attempt.index(Side::Task, link)?)

@@ -3,7 +3,7 @@
 use crate::{
     apply::{attempt::Attempt, outcome::Applied},
     error::{Doing, Result},
-    nft::{self, Family, Ruleset, State},
+    nft::{self, Family, Leases, Ruleset, State},
 };
 
 /// Rules in the task's namespace, which a task that may can change: so they are looked at whole. Where
@@ -15,6 +15,12 @@ pub fn ensure_block(
 ) -> Result<Applied> {
     let before = attempt.sides.task()?.netns.within(|| nft::ensure(ruleset, install))?;
     Ok(if before == State::Absent { Applied::Changed } else { Applied::Already })
+}
+
+/// Whether exactly these rules are in the task's namespace; not where the kernel cannot be asked.
+pub fn is_there(attempt: &Attempt<'_>, ruleset: &Ruleset) -> Result<bool> {
+    let look = || Ok(nft::look(ruleset, Leases::All).is_ok_and(|state| state == State::Whole));
+    attempt.sides.task()?.netns.within(look)
 }
 
 /// Removes our rules of these families.

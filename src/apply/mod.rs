@@ -1,10 +1,11 @@
 //! Runs steps in order; undoes them if one fails.
 
 mod address;
-mod attempt;
+pub mod attempt;
 mod block;
 mod branch;
 mod eni;
+pub mod holds;
 mod option;
 pub mod outcome;
 mod port;

@@ -61,6 +61,13 @@ pub fn delete_veth(attempt: &Attempt<'_>, lease: Lease) -> Result<()> {
     }
 }
 
+/// Makes the veth a port again.
+pub fn join_bridge(attempt: &Attempt<'_>, lease: Lease, bridge: &InterfaceName) -> Result<Applied> {
+    let bridge = attempt.index(Side::Instance, bridge)?;
+    let index = attempt.index(Side::Instance, &lease.link_name())?;
+    outcome_of(attempt.instance().join_bridge(index, bridge))
+}
+
 /// Labels the port, sets its flags, and switches it on.
 pub fn configure_port(
     attempt: &Attempt<'_>,

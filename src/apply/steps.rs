@@ -38,6 +38,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         Step::CreateVeth { lease, port_mac, bridge, inside, mtu } => {
             port::create_veth(attempt, *lease, *port_mac, bridge, inside, *mtu)
         }
+        Step::JoinBridge { lease, bridge } => port::join_bridge(attempt, *lease, bridge),
         Step::ConfigurePort { lease, label, isolated } => {
             port::configure_port(attempt, *lease, label, *isolated)
         }
@@ -120,6 +121,7 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         | Step::SetOffloads { .. }
         | Step::AddAddress { side: Side::Instance, .. }
         | Step::SetUp { side: Side::Instance, .. }
+        | Step::JoinBridge { .. }
         | Step::ConfigurePort { .. }
         | Step::AddFdbEntry { .. }
         | Step::DeleteLeftover { .. }

@@ -3,17 +3,18 @@
 //! somebody flushed them.
 
 use crate::{
-    commands::{host, report::Report},
-    eni::{homecoming::Instance, journey::find_in, neighbours},
+    commands::{
+        mend::{A_MOMENT, mend},
+        report::Report,
+    },
+    eni::{homecoming::Instance, neighbours},
     error::{Doing, Result},
     input::config::Config,
-    kernel::{netns::Netns, sides::Space},
     net::link::Link,
-    nft::ensure_blocked,
     snapshot::ownership::{is_eni, is_over, lease_of, port_of, records_of_ports, strays},
-    task::{blocked, record::Record},
+    task::record::Record,
 };
-use std::{thread, time::Duration};
+use std::thread;
 
 /// Does all of it. Each part is tried, whatever becomes of the others.
 ///
@@ -25,14 +26,13 @@ pub fn collect(config: &Config) -> Result<Report> {
     let links = instance.links()?;
     // After the links: of a task that starts just now there is the record and no port, never the reverse.
     let mut known = instance.records.all().doing(|| "looking at the records of tasks")?;
-    for record in records_of_ports(&links) {
-        if !known.iter().any(|other| other.label.eni == record.label.eni) {
-            if instance.records.are_kept() {
-                report.add(write_again(&instance, &record));
-            }
-            known.push(record);
+    for record in unrecorded(&instance, &links, &known)? {
+        if instance.records.are_kept() {
+            report.add(write_again(&instance, &record));
         }
+        known.push(record);
     }
+    let mut living = Vec::new();
     for record in &known {
         match is_over(record) {
             Ok(true) => {
@@ -40,7 +40,7 @@ pub fn collect(config: &Config) -> Result<Report> {
                 let outcome = instance.take_down(record);
                 report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
             }
-            Ok(false) => report.add(put_block_back(&instance, record, config)),
+            Ok(false) => living.push(record),
             Err(error) => report.add(Err(error)),
         }
     }
@@ -54,41 +54,30 @@ pub fn collect(config: &Config) -> Result<Report> {
             report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
         }
     }
+    mend(&instance, config, &living, &mut report);
     report.add(neighbours::forget(&instance.space.netlink, instance.credentials, None).map(
         |forgotten| {
             let entries = "neighbour entries of tasks that are gone are deleted";
             (forgotten > 0).then(|| format!("{forgotten} {entries}"))
         },
     ));
-    report.add(host::repair(config));
     Ok(report)
 }
 
-/// The rules that keep a living task from the metadata service, and from what else it must not reach.
-fn put_block_back(
-    instance: &Instance<'_>,
-    record: &Record,
-    config: &Config,
-) -> Result<Option<String>> {
-    let label = &record.label;
-    let blocked = blocked(!label.opens_metadata, &config.eni.block);
-    let Some(pause) = label.pause.filter(|_| !blocked.is_empty()) else { return Ok(None) };
-    let doing = || format!("putting back the rules of container {}", label.container);
-    let Ok(space) = Netns::of_pid(pause.pid).and_then(Space::within) else {
-        return Ok(None); // it ended just now
+/// What ports say of tasks without a record. A task that is being taken down has its port last.
+fn unrecorded(instance: &Instance<'_>, links: &[Link], known: &[Record]) -> Result<Vec<Record>> {
+    let is_known = |record: &Record, known: &[Record]| {
+        known.iter().any(|other| other.label.eni == record.label.eni)
     };
-    // It may be on its way in, or have been moved on by the task.
-    let found = if label.branch.is_some() {
-        let links = space.netlink.links().doing(doing)?;
-        links.into_iter().find(|link| label.describes(link) && link.peer_netns.is_some())
-    } else {
-        find_in(&space, &instance.space, label)?
-    };
-    let found = found.filter(|_| space.id() == label.netns);
-    let Some(name) = found.and_then(|link| link.name.parse().ok()) else { return Ok(None) };
-    let mended = ensure_blocked(&space.netns, &name, &blocked).doing(doing)?;
-    let what = format!("rules that block packets of container {} are put back", label.container);
-    Ok(mended.then_some(what))
+    let mut unrecorded = records_of_ports(links);
+    unrecorded.retain(|record| !is_known(record, known));
+    if instance.records.are_kept() && !unrecorded.is_empty() {
+        thread::sleep(A_MOMENT);
+        let now = records_of_ports(&instance.links()?);
+        let known = instance.records.all().doing(|| "looking at the records of tasks")?;
+        unrecorded.retain(|record| now.contains(record) && !is_known(record, &known));
+    }
+    Ok(unrecorded)
 }
 
 fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
@@ -106,9 +95,6 @@ fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String
     }
 }
 
-/// How long a port may be without a label while its task starts. It takes a millisecond.
-const UNLABELLED: Duration = Duration::from_secs(1);
-
 /// The ports that a hook made and did not live to label, and whose record is gone too. A kernel that keeps no
 /// records shows the same of a task that starts just now, but not for long.
 fn orphans<'a>(
@@ -118,7 +104,7 @@ fn orphans<'a>(
 ) -> Result<Vec<&'a Link>> {
     let mut orphans: Vec<&Link> = links.iter().filter(|port| is_orphan(port, known)).collect();
     if !orphans.is_empty() {
-        thread::sleep(UNLABELLED);
+        thread::sleep(A_MOMENT);
         let now = instance.links()?;
         orphans.retain(|port| {
             now.iter().any(|link| link.index == port.index && is_orphan(link, known))

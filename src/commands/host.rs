@@ -1,17 +1,17 @@
 //! `host-setup` and `host-teardown`: the bridge and the rules that all tasks share.
 
 use crate::{
-    apply::transact,
+    apply::{attempt::Attempt, holds::needed, transact},
     error::{Doing, Result, refuse},
     input::config::Config,
     kernel::{
         sides::{Sides, Space},
         socket::Netlink,
     },
-    nft::{self, Leases, Ruleset, records::Records},
-    plan::host::{host, refuse_other_networks},
+    nft::{self, Ruleset, records::Records},
+    plan::{host::host, mend::told},
     process::{limits::Limits, timings::Timings},
-    snapshot::look::{has_nftables, instance_snapshot},
+    snapshot::look::instance_snapshot,
 };
 
 /// The rules that the configuration asks for, in nft's language.
@@ -30,36 +30,16 @@ pub fn set_up(config: &Config) -> Result<Vec<String>> {
     let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
     let snapshot = instance_snapshot(&config.credentials, &ruleset, &instance.netlink)?;
     let (_, steps) = host(&ruleset, &config.credentials, &snapshot)?;
-    let bridge = &config.credentials.bridge;
+    let sides = Sides { instance, task: None };
+    let told = told(&needed(&Attempt::new(&sides, &limits), steps.clone())?);
     let mut done = Vec::new();
     if ruleset.is_empty() {
         // Perhaps they were asked for earlier.
         done.extend(remove_rules()?);
     }
-    if !snapshot.has_nftables {
-        done.push("nftables rules are installed".to_owned());
-    }
-    if snapshot.link(bridge.as_str()).is_none() {
-        done.push(format!("bridge {bridge} is created"));
-    }
-    transact(&steps, &Sides { instance, task: None }, &limits, &mut Timings::start())?;
+    transact(&steps, &sides, &limits, &mut Timings::start())?;
+    done.extend(told);
     Ok(done)
-}
-
-/// Puts the rules back where there is a bridge without them: somebody flushed them.
-///
-/// # Errors
-/// They cannot be installed.
-pub fn repair(config: &Config) -> Result<Option<String>> {
-    let ruleset = Ruleset::of_instance(&config.credentials, &config.host);
-    let links = Netlink::here()?.links().doing(|| "listing the instance's links")?;
-    let has_bridge = links.iter().any(|link| link.name == config.credentials.bridge.as_str());
-    if !has_bridge || has_nftables(&ruleset, Leases::All)? {
-        return Ok(None);
-    }
-    refuse_other_networks(&config.credentials, &links)?;
-    nft::install(&ruleset).doing(|| "installing nftables rules on the instance")?;
-    Ok(Some("nftables rules are installed again".to_owned()))
 }
 
 /// Takes away what [`set_up`] made, if no task is there.

@@ -2,6 +2,7 @@
 
 mod gc;
 mod host;
+mod mend;
 mod poststop;
 mod prestart;
 mod release;

@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::attributes::attributes,
-    net::{device::Device, link::Link, mac::Mac, vlan::VlanId},
+    net::{device::Device, link::Link, mac::Mac, port::PortForm, vlan::VlanId},
 };
 use rtnetlink::packet_route::link::{LinkFlags, LinkLayerType, State};
 use std::net::IpAddr;
@@ -82,10 +82,11 @@ fn xdp_of(value: &[u8]) -> u8 {
     attached.and_then(|(_, mode)| mode.first().copied()).unwrap_or_default()
 }
 
-/// `IFLA_LINKINFO`: the kind, of a VLAN its number, and of a bridge port whether it is locked.
+/// `IFLA_LINKINFO`: the kind, of a VLAN its number, and what a bridge port is set to.
 fn decode_kind(value: &[u8], link: &mut Link) {
     const IFLA_BRPORT_LOCKED: u16 = 39;
     const IFLA_VLAN_ID: u16 = 1;
+    let mut is_port = false;
     for (kind, value) in attributes(value) {
         match kind {
             1 => link.kind = Some(text(value)),
@@ -95,13 +96,32 @@ fn decode_kind(value: &[u8], link: &mut Link) {
                 link.vlan = id.and_then(VlanId::new);
             }
             2 => link.tunnel_to = remote_of(link.kind.as_deref(), value),
-            5 => {
+            4 => is_port = text(value) == "bridge",
+            5 if is_port => {
+                link.port = Some(port_form(value));
                 let locked = attributes(value).find(|(kind, _)| *kind == IFLA_BRPORT_LOCKED);
                 link.locked = locked.and_then(|(_, value)| value.first().map(|flag| *flag != 0));
             }
             _ => {}
         }
     }
+}
+
+/// The data of a bridge port: `IFLA_BRPORT_LEARNING` and so on, `linux/if_link.h`.
+fn port_form(data: &[u8]) -> PortForm {
+    let mut form = PortForm::default();
+    for (kind, value) in attributes(data) {
+        let flag = || value.first().map(|flag| *flag != 0);
+        match kind {
+            8 => form.learning = flag(),
+            9 => form.flood = flag(),
+            27 => form.mcast_flood = flag(),
+            31 => form.group_fwd_mask = value.try_into().ok().map(u16::from_ne_bytes),
+            33 => form.isolated = flag(),
+            _ => {}
+        }
+    }
+    form
 }
 
 /// Where a tunnel leads: the numbers of its remote address are those of `linux/if_tunnel.h` and

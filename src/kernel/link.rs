@@ -3,7 +3,7 @@
 use crate::{
     error::KernelError,
     kernel::{decode::decode, error::Answer, netns::Netns, socket::Netlink},
-    net::{link::Link, mac::Mac, name::InterfaceName, vlan::VlanId},
+    net::{link::Link, mac::Mac, name::InterfaceName, port::LINK_LOCAL_GROUPS, vlan::VlanId},
 };
 use nix::errno::Errno;
 use rtnetlink::{
@@ -77,12 +77,6 @@ pub enum PortFlags {
     /// any others.
     Isolated,
 }
-
-/// The groups 01:80:c2:00:00:00 to 0f, a bit each, but for 01 (pause), which the kernel drops. A port
-/// hands a frame to one of them to the instance past the bridge: past its locks and its nftables
-/// rules, as if it came in by an interface of its own (`br_handle_frame` in `net/bridge/br_input.c`).
-/// Unless it is told to forward it.
-const LINK_LOCAL_GROUPS: u16 = 0xfffd;
 
 impl Netlink {
     /// All links of the namespace, without their statistics.
@@ -202,6 +196,14 @@ impl Netlink {
         };
         // RTM_NEWLINK: RTM_SETLINK does not look at the data of ports.
         self.change(&RouteNetlinkMessage::NewLink(port.build()), 0)
+    }
+
+    /// Makes a link a port of a bridge. It is switched off: a port is set as the kernel makes them until it is
+    /// configured.
+    pub fn join_bridge(&self, index: u32, bridge: u32) -> Answer<()> {
+        self.set_link(index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
+        let message = LinkUnspec::new_with_index(index).controller(bridge).build();
+        self.change(&RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Changes properties of a link.

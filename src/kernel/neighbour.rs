@@ -42,16 +42,29 @@ impl Netlink {
 
     /// The MAC address that a link's neighbour of this address has; `None` if it has none.
     pub fn neighbour(&self, index: u32, address: IpAddr) -> Answer<Option<Mac>> {
+        let found = self.neighbour_entry(index, address)?;
+        Ok(found.and_then(|found| found.attributes.iter().find_map(mac_of)))
+    }
+
+    /// Whether a link has this neighbour, for good.
+    pub fn has_neighbour(&self, index: u32, address: IpAddr, mac: Mac) -> Answer<bool> {
+        let found = self.neighbour_entry(index, address)?;
+        Ok(found.is_some_and(|found| {
+            found.header.state == NeighbourState::Permanent
+                && found.attributes.iter().find_map(mac_of) == Some(mac)
+        }))
+    }
+
+    fn neighbour_entry(&self, index: u32, address: IpAddr) -> Answer<Option<NeighbourMessage>> {
         let request = RouteNetlinkMessage::GetNeighbour(neighbour(index, address));
         let found = match self.get(&request) {
             Err(error) if error.is_absent() => None,
             found => found?,
         };
-        let Some(RouteNetlinkMessage::NewNeighbour(found)) = found.and_then(|raw| raw.decode())
-        else {
-            return Ok(None);
-        };
-        Ok(found.attributes.iter().find_map(mac_of))
+        Ok(match found.and_then(|raw| raw.decode()) {
+            Some(RouteNetlinkMessage::NewNeighbour(found)) => Some(found),
+            _ => None,
+        })
     }
 
     /// The addresses of a link's permanent IPv4 and IPv6 neighbours, with their MAC addresses.
@@ -72,16 +85,29 @@ impl Netlink {
         Ok(dump.iter().filter_map(|raw| permanent(raw.decode()?)).collect())
     }
 
-    /// Whether a MAC address is bound to a port of a bridge, or was learned there. (Before Linux 5.1 the kernel
-    /// cannot be asked.)
+    /// Whether a MAC address is bound to a port of a bridge, or was learned there.
     pub fn has_fdb_entry(&self, bridge: u32, mac: Mac) -> Answer<bool> {
+        Ok(self.fdb_entry(bridge, mac)?.is_some())
+    }
+
+    /// Whether it is bound to this port, for good.
+    pub fn is_bound(&self, bridge: u32, port: u32, mac: Mac) -> Answer<bool> {
+        let entry = self.fdb_entry(bridge, mac)?.map(|entry| entry.header);
+        Ok(entry.is_some_and(|it| it.ifindex == port && it.state == NeighbourState::Noarp))
+    }
+
+    /// The bridge's entry for a MAC address. (Before Linux 5.1 the kernel cannot be asked.)
+    fn fdb_entry(&self, bridge: u32, mac: Mac) -> Answer<Option<NeighbourMessage>> {
         let mut message = NeighbourMessage::default();
         message.header.family = AddressFamily::Bridge;
         message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
         message.attributes.push(NeighbourAttribute::Controller(bridge));
         match self.get(&RouteNetlinkMessage::GetNeighbour(message)) {
-            Err(error) if error.is_absent() || error.errno == Errno::EOPNOTSUPP => Ok(false),
-            found => found.map(|found| found.is_some()),
+            Err(error) if error.is_absent() || error.errno == Errno::EOPNOTSUPP => Ok(None),
+            found => Ok(match found?.and_then(|raw| raw.decode()) {
+                Some(RouteNetlinkMessage::NewNeighbour(entry)) => Some(entry),
+                _ => None,
+            }),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Links (network interfaces), as a dump shows them.
 
 use crate::net::{
-    device::Device, form::Form, mac::Mac, offloads::Offloads, rings::Rings, vlan::VlanId,
+    device::Device, form::Form, mac::Mac, offloads::Offloads, port::PortForm, rings::Rings,
+    vlan::VlanId,
 };
 use std::net::IpAddr;
 
@@ -42,6 +43,8 @@ pub struct Link {
     pub tunnel_to: Option<IpAddr>,
     /// Whether, as a bridge port, it is locked; `None` where the kernel does not know the flag.
     pub locked: Option<bool>,
+    /// What else it is set to as a port, if it is one of a bridge.
+    pub port: Option<PortForm>,
     /// What else it is set to.
     pub form: Form,
     /// The offloads that are wanted of it, where somebody asked for them and the kernel tells.

@@ -7,6 +7,7 @@ pub mod mac;
 pub mod name;
 pub mod netns_id;
 pub mod offloads;
+pub mod port;
 pub mod process;
 pub mod rings;
 pub mod route;

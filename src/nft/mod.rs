@@ -19,7 +19,7 @@ mod socket;
 mod task;
 mod text;
 
-pub use ensure::{ensure, ensure_blocked};
+pub use ensure::ensure;
 pub use install::{install, install_if_possible};
 pub use look::{Leases, State, has_any, look};
 pub use remove::remove;

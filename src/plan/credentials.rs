@@ -5,7 +5,7 @@ use crate::{
     input::config::credentials::CredentialNetwork,
     net::{mac::Mac, name::InterfaceName, route::Route, side::Side},
     plan::step::Step,
-    snapshot::{ownership::OwnPort, view::Snapshot},
+    snapshot::{ownership::OwnPort, view::TaskSnapshot},
     task::{
         credential_name,
         label::{Label, port_mac},
@@ -48,17 +48,27 @@ pub(super) fn port(
     steps
 }
 
+/// The waits until frames flow.
+pub(super) fn waits(credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> {
+    let links = [
+        (Side::Instance, lease.link_name()),
+        (Side::Instance, credentials.bridge.clone()),
+        (Side::Task, credential_name()),
+    ];
+    links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect()
+}
+
 /// The task's end of it, and the loopback interface.
 pub(super) fn interface(
     credentials: &CredentialNetwork,
     lease: Lease,
     bridge_mac: Mac,
-    snapshot: &Snapshot,
+    task: &TaskSnapshot,
 ) -> Result<Vec<Step>> {
     let link = credential_name();
     let mut steps = Vec::new();
     let switch_on = |name: InterfaceName, steps: &mut Vec<Step>| {
-        if !snapshot.task.link(name.as_str()).is_some_and(|link| link.up) {
+        if !task.link(name.as_str()).is_some_and(|link| link.up) {
             steps.push(Step::SetUp { side: Side::Task, link: name });
         }
     };
@@ -69,7 +79,7 @@ pub(super) fn interface(
     for own in credentials.addresses(lease) {
         // Without the route to the subnet: other tasks are nobody to talk to.
         let address = credentials.with_subnet(own);
-        let so = snapshot.task.has_address(&link, address);
+        let so = task.has_address(&link, address);
         let (side, link) = (Side::Task, link.clone());
         let step = Step::AddAddress { side, link, address, subnet_route: false };
         steps.extend(step.unless(so)?);

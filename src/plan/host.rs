@@ -84,7 +84,7 @@ fn bridge(credentials: &CredentialNetwork, holder: Option<&Link>) -> Result<(Mac
 ///
 /// # Errors
 /// There is one.
-pub fn refuse_other_networks(credentials: &CredentialNetwork, links: &[Link]) -> Result<()> {
+fn refuse_other_networks(credentials: &CredentialNetwork, links: &[Link]) -> Result<()> {
     let mut records = records_of_ports(links).into_iter();
     let other = records.find(|record| {
         record.label.network != credentials.id() || record.bridge != credentials.bridge

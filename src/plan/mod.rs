@@ -17,6 +17,7 @@ mod branch;
 mod credentials;
 mod eni;
 pub mod host;
+pub mod mend;
 pub mod step;
 mod text;
 
@@ -30,7 +31,7 @@ use crate::{
         view::Snapshot,
         whereabouts::{held, locate},
     },
-    task::{MIN_MTU_V6, Task, credential_name, label::Label, lease::Lease, record::Record},
+    task::{MIN_MTU_V6, Task, label::Label, lease::Lease, record::Record},
 };
 use host::host;
 use ipnetwork::IpNetwork;
@@ -83,7 +84,7 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
         steps.push(Step::TakeRecord { record });
     }
     steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
-    steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
+    steps.extend(credentials::interface(credentials, lease, bridge_mac, &snapshot.task)?);
     steps.extend(block::packets(&task.blocked(), instance.has_ipv6));
     steps.extend(arrival);
     steps.extend(block::frames(&task.interface, &task.blocked()));
@@ -154,15 +155,11 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
 
 /// A first packet sent before its link is up is lost, and costs the application a second.
 fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> {
-    let mut links = vec![
-        (Side::Instance, lease.link_name()),
-        (Side::Instance, credentials.bridge.clone()),
-        (Side::Task, credential_name()),
-    ];
+    let mut steps = credentials::waits(credentials, lease);
     if !task.stay_down {
-        links.push((Side::Task, task.interface.clone()));
+        steps.push(Step::AwaitRunning { side: Side::Task, link: task.interface.clone() });
     }
-    links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect()
+    steps
 }
 
 #[cfg(test)]

@@ -85,6 +85,13 @@ pub enum Step {
         /// Its MTU in bytes.
         mtu: u32,
     },
+    /// Make the instance's end of the task's veth a port of the bridge again, which it is born as.
+    JoinBridge {
+        /// The lease.
+        lease: Lease,
+        /// The bridge.
+        bridge: InterfaceName,
+    },
     /// Label the veth with whose it is, set its port's flags, and switch it on.
     ConfigurePort {
         /// The lease.
@@ -233,7 +240,7 @@ impl Step {
             Self::Normalise { .. } => "form",
             Self::SetOffloads { .. } => "offloads",
             Self::CreateVeth { .. } => "veth",
-            Self::ConfigurePort { .. } => "port",
+            Self::JoinBridge { .. } | Self::ConfigurePort { .. } => "port",
             Self::AddFdbEntry { .. } => "fdb",
             Self::DeletePolicyRule { .. } => "rule",
             Self::MoveIn { .. } => "move",

@@ -33,6 +33,9 @@ impl fmt::Display for Step {
                 lease.link_name(),
                 lease.mac()
             ),
+            Self::JoinBridge { lease, bridge } => {
+                write!(f, "making {} a port of {bridge}", lease.link_name())
+            }
             Self::ConfigurePort { lease, isolated, .. } => write!(
                 f,
                 "switching on port {}{}",

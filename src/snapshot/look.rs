@@ -21,7 +21,7 @@ use crate::{
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
         whereabouts::{Whereabouts, absent, held, locate},
     },
-    task::{METADATA, Task, lease::Lease, record::Record},
+    task::{METADATA, lease::Lease, record::Record},
 };
 use nix::net::if_::if_nametoindex;
 use std::{collections::BTreeSet, path::Path, time::Instant};
@@ -177,7 +177,8 @@ fn snapshot_with(
     sides: &Sides,
     mut links: Vec<Link>,
 ) -> Result<Snapshot> {
-    let task = task_snapshot(request.task, sides.task()?)?;
+    let mut task = task_snapshot(sides.task()?)?;
+    task.is_blocked = !request.task.block_metadata && is_blocked(sides.task()?)?;
     let taken = taken(request, &sides.instance.netlink, &links)?;
     let has_nftables = has_nftables(ruleset, Leases::These(&tried(request, &taken)))?;
     for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
@@ -237,18 +238,24 @@ fn instance_with(
         policy_rules,
         addresses,
         has_nftables,
-        has_ipv6: Path::new(IPV6_PROOF).exists(),
+        has_ipv6: has_ipv6(),
     })
 }
 
-fn task_snapshot(task: &Task, space: &Space) -> Result<TaskSnapshot> {
+/// Whether the kernel has IPv6.
+#[must_use]
+pub fn has_ipv6() -> bool {
+    Path::new(IPV6_PROOF).exists()
+}
+
+/// Looks at a task's namespace; not whether it is kept from the metadata service.
+pub fn task_snapshot(space: &Space) -> Result<TaskSnapshot> {
     let doing = || "looking at the task";
     let links = space.netlink.links().doing(doing)?;
     let is_fresh = links.iter().all(|link| link.loopback);
     let addresses =
         if is_fresh { Vec::new() } else { space.netlink.all_addresses().doing(doing)? };
-    let is_blocked = !task.block_metadata && is_blocked(space)?;
-    Ok(TaskSnapshot { links, addresses, is_blocked })
+    Ok(TaskSnapshot { links, addresses, is_blocked: false })
 }
 
 /// Whether something in the namespace keeps a task from the metadata service.

@@ -58,6 +58,7 @@ impl World {
             Step::CreateVeth { lease, port_mac, bridge, inside, mtu } => self
                 .create_veth(*lease, *port_mac, bridge.as_str(), inside.as_str(), *mtu)
                 .map(|()| true),
+            Step::JoinBridge { .. } => unreachable!("a port is born on its bridge"),
             Step::ConfigurePort { lease, label, isolated } => {
                 let port = self.port(*lease)?;
                 let before = port.clone();
@@ -197,6 +198,7 @@ impl World {
             | Step::SetOffloads { .. }
             | Step::AddAddress { side: Side::Instance, .. }
             | Step::SetUp { side: Side::Instance, .. }
+            | Step::JoinBridge { .. }
             | Step::ConfigurePort { .. }
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }

@@ -140,14 +140,19 @@ pub fn own_port(snapshot: &Snapshot, request: &Request) -> Result<Option<OwnPort
 /// too early to write one, by the MAC address that it was born with.
 #[must_use]
 pub fn port_of<'a>(links: &'a [Link], record: &Record) -> Option<&'a Link> {
-    let port = links.iter().find(|link| lease_of(link) == Some(record.lease))?;
-    let own = match label_of(port) {
+    links.iter().find(|link| lease_of(link) == Some(record.lease) && is_end_of(link, record))
+}
+
+/// The same of a link that is no port any more, because somebody took it off its bridge.
+#[must_use]
+pub fn is_end_of(link: &Link, record: &Record) -> bool {
+    let own = match label_of(link) {
         Some(label) => {
             label.container == record.label.container && label.netns == record.label.netns
         }
-        None => port.mac == Some(port_mac(&record.label.container)),
+        None => link.mac == Some(port_mac(&record.label.container)),
     };
-    own.then_some(port)
+    link.is_veth() && Lease::of_link(&link.name) == Some(record.lease) && own
 }
 
 /// Whether this link of the instance is the ENI that a label of ours describes: the same hardware.

@@ -1,6 +1,7 @@
 //! The instance's side: its nftables rules, and what else has rules there. Read with `nft`.
 
 mod firewalls;
+mod mend;
 mod program;
 mod rules;
 mod switches;

@@ -83,7 +83,11 @@ fn gc_puts_the_rules_of_a_living_task_back() {
     let instances = subnet.instance.netns.run("nft --handle --stateless list ruleset");
     subnet.task.run("nft flush ruleset");
     let report = hook("gc").on(&subnet.instance).report();
-    assert!(report.contains("are put back") && report.contains(&subnet.pause.id), "{report}");
+    assert!(
+        report.contains("rules that block packets are there in the task again")
+            && report.contains(&subnet.pause.id),
+        "{report}"
+    );
     assert_eq!(ruleset(&subnet), whole);
     assert_eq!(subnet.instance.netns.run("nft --handle --stateless list ruleset"), instances);
     assert_eq!(hook("gc").on(&subnet.instance).report(), "nothing to do\n");

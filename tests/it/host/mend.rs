@@ -1,0 +1,186 @@
+//! What somebody breaks under a running task, `gc` mends.
+
+use crate::fixtures::{Instance, Pause, Server, hook, started};
+
+/// What breaks, on the instance or in the task, and the lines that tell of what was mended. `PORT`, `MAC` and
+/// `IP` are the task's.
+type Damages<'a> = &'a [(&'a str, &'a [&'a str])];
+
+const ON_THE_INSTANCE: Damages<'_> = &[
+    (
+        "ip link del ecs-bridge",
+        &["bridge ecs-bridge is created again", "PORT is a port of ecs-bridge again (of container"],
+    ),
+    ("ip link set ecs-bridge down", &["ecs-bridge is switched on again"]),
+    ("ip addr flush dev ecs-bridge", &["ecs-bridge has 169.254.172.1/22 again"]),
+    ("ip link set PORT nomaster", &["PORT is a port of ecs-bridge again", "port PORT is set up"]),
+    (
+        "ip link add other type bridge && ip link set PORT master other",
+        &["PORT is a port of ecs-bridge again"],
+    ),
+    ("ip link set PORT down", &["port PORT is set up again"]),
+    ("ip link set PORT alias ''", &["port PORT is set up again"]),
+    ("ip link del PORT", &["veth PORT is created again"]),
+    ("bridge link set dev PORT isolated off", &["port PORT is set up again"]),
+    ("bridge link set dev PORT learning on", &["port PORT is set up again"]),
+    ("bridge link set dev PORT flood on", &["port PORT is set up again"]),
+    ("bridge link set dev PORT mcast_flood on", &["port PORT is set up again"]),
+    ("bridge link set dev PORT locked off", &["port PORT is set up again"]),
+    ("ip link set PORT type bridge_slave group_fwd_mask 0", &["port PORT is set up again"]),
+    ("bridge fdb del MAC dev PORT master", &["MAC is bound to port PORT again"]),
+    ("bridge fdb replace MAC dev PORT master dynamic", &["MAC is bound to port PORT again"]),
+    ("ip neigh del IP dev ecs-bridge", &["ecs-bridge has neighbour IP at MAC again"]),
+    (
+        "ip neigh replace IP lladdr 02:66:66:66:66:66 nud permanent dev ecs-bridge",
+        &["ecs-bridge has neighbour IP at MAC again"],
+    ),
+    (
+        "echo 0 >/proc/sys/net/ipv4/conf/ecs-bridge/route_localnet",
+        &["ecs-bridge has route_localnet 1 again"],
+    ),
+    ("nft delete table inet oci_awsvpc", &["nftables rules are installed again"]),
+    ("nft flush ruleset", &["is written again", "nftables rules are installed again"]),
+];
+
+const IN_THE_TASK: Damages<'_> = &[
+    ("ip link set ecs-eth0 down", &["ecs-eth0 in the task is switched on again"]),
+    ("ip addr flush dev ecs-eth0", &["ecs-eth0 in the task has IP/22 again"]),
+    ("ip link del ecs-eth0", &["veth PORT is created again"]),
+    ("ip route del 169.254.170.2", &["route 169.254.170.2 via"]),
+    ("ip neigh del 169.254.172.1 dev ecs-eth0", &["has neighbour 169.254.172.1 at"]),
+    ("ip route del blackhole 169.254.169.254", &["route blackhole 169.254.169.254 is there"]),
+    (
+        "nft flush ruleset",
+        &[
+            "rules that block packets are there in the task again",
+            "eth0 in the task has rules that block frames",
+        ],
+    ),
+];
+
+/// A task that fetches credentials, and what its port is called.
+struct Running {
+    instance: Instance,
+    pause: Pause,
+    agent: Server,
+    lease: u32,
+}
+
+impl Running {
+    fn new() -> Self {
+        let (instance, pause) = started();
+        let agent = Server::agent(&instance.netns, "credentials");
+        let lease = u32::from_str_radix(&instance.ports()[0][3..], 16).expect("an address");
+        Self { instance, pause, agent, lease }
+    }
+
+    /// A line about the task.
+    fn line(&self, line: &str) -> String {
+        let [a, b, c, d] = self.lease.to_be_bytes();
+        line.replace("PORT", &format!("ecs{:08x}", self.lease))
+            .replace("MAC", &format!("0a:58:{a:02x}:{b:02x}:{c:02x}:{d:02x}"))
+            .replace("IP", &format!("{a}.{b}.{c}.{d}"))
+    }
+
+    #[track_caller]
+    fn is_mended(&self, damage: &str, lines: &[&str]) {
+        let report = hook("gc").on(&self.instance).report();
+        for line in lines {
+            assert!(report.contains(&self.line(line)), "{damage}: {report}");
+        }
+        let credentials = self.agent.ask_from(&self.pause.netns());
+        assert_eq!(credentials.as_deref(), Some("credentials"), "{damage}: {report}");
+        assert_eq!(hook("gc").on(&self.instance).report(), "nothing to do\n", "{damage}");
+        self.pause.call("prestart").on(&self.instance).silently();
+    }
+}
+
+#[test]
+fn whatever_is_broken_on_the_instance_is_mended_by_gc() {
+    let task = Running::new();
+    for (damage, lines) in ON_THE_INSTANCE {
+        task.instance.netns.run(&task.line(damage));
+        task.is_mended(damage, lines);
+    }
+    // The other bridge is somebody else's.
+    task.instance.netns.run("ip link show other");
+}
+
+#[test]
+fn whatever_of_ours_is_broken_in_the_task_is_mended_by_gc() {
+    let task = Running::new();
+    for (damage, lines) in IN_THE_TASK {
+        task.pause.netns().run(&task.line(damage));
+        task.is_mended(damage, lines);
+    }
+}
+
+#[test]
+fn host_setup_tells_what_it_mended() {
+    let task = Running::new();
+    for (damage, line) in [
+        ("ip link set ecs-bridge down", "ecs-bridge is switched on\n"),
+        ("ip addr flush dev ecs-bridge", "ecs-bridge has 169.254.172.1/22\n"),
+        (
+            "echo 0 >/proc/sys/net/ipv4/conf/ecs-bridge/route_localnet",
+            "ecs-bridge has route_localnet 1\n",
+        ),
+        ("nft delete table inet oci_awsvpc", "nftables rules are installed\n"),
+        ("true", "nothing to do\n"),
+    ] {
+        task.instance.netns.run(damage);
+        assert_eq!(hook("host-setup").on(&task.instance).report(), line, "{damage}");
+    }
+}
+
+/// One part fails: the others are mended all the same, and the failure is told.
+#[test]
+fn what_cannot_be_mended_is_told_and_stops_nothing_else() {
+    let task = Running::new();
+    let squatter = task.line("ip link del PORT && ip link add PORT type bridge");
+    task.instance.netns.run(&format!("{squatter} && ip addr flush dev ecs-bridge"));
+    let done = hook("gc").on(&task.instance);
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.stdout, "ecs-bridge has 169.254.172.1/22 again\n");
+    let container = format!("(of container {})", task.pause.id);
+    for word in [task.line("PORT is not the task's port any more"), container] {
+        assert!(done.stderr.contains(&word), "{}", done.stderr);
+    }
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+}
+
+/// After a change of the configuration, the tasks on the bridge of before are seen too.
+#[test]
+fn a_task_on_another_bridge_than_is_configured_now_is_mended() {
+    let task = Running::new();
+    task.instance.netns.run(&task.line("ip link set PORT nomaster && ip link set ecs-bridge down"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = "[credentials]\nbridge = \"ecs-other\"\n";
+    let report = hook("gc").config(&folder, other).on(&task.instance).report();
+    for line in ["ecs-bridge is switched on again", "PORT is a port of ecs-bridge again"] {
+        assert!(report.contains(&task.line(line)), "{report}");
+    }
+    let credentials = task.agent.ask_from(&task.pause.netns());
+    assert_eq!(credentials.as_deref(), Some("credentials"), "{report}");
+}
+
+/// A start takes milliseconds; what it has not made yet is not broken.
+#[test]
+fn gc_leaves_tasks_alone_that_start_and_stop_meanwhile() {
+    let instance = Instance::new();
+    let broken = hook("gc").on(&instance);
+    assert_eq!(broken.report(), "nothing to do\n");
+    std::thread::scope(|scope| {
+        let tasks = scope.spawn(|| {
+            for _ in 0..20 {
+                let pause = Pause::new();
+                pause.call("prestart").on(&instance).silently();
+                pause.call("poststop").on(&instance).well();
+            }
+        });
+        while !tasks.is_finished() {
+            assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
+        }
+        tasks.join().expect("started and stopped");
+    });
+}
