@@ -51,8 +51,8 @@ pub enum Command {
     CreateRuntime,
     /// The container is gone: take the network down
     Poststop,
-    /// Put right what was left or swept away: ENIs that came home without poststop, traces of tasks
-    /// that are gone, nftables rules that somebody flushed
+    /// Put right what was left or broken: ENIs that came home without poststop, traces of tasks that are
+    /// gone; the bridge, the nftables rules, and the ports and credential paths of tasks that run
     Gc,
     /// Take an ENI home by force, from whatever namespace and whichever task holds it
     Release {
