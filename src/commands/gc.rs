@@ -54,7 +54,8 @@ pub fn collect(config: &Config) -> Result<Report> {
             report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
         }
     }
-    mend(&instance, config, &living, &mut report);
+    let mended = mend(&instance, config, &living, &mut report);
+    report.add(mended.map(|()| None));
     report.add(neighbours::forget(&instance.space.netlink, instance.credentials, None).map(
         |forgotten| {
             let entries = "neighbour entries of tasks that are gone are deleted";

@@ -14,6 +14,7 @@ use crate::{
         netns::Netns,
         sides::{Sides, Space},
     },
+    net::link::Link,
     nft::Ruleset,
     plan::{
         host::host,
@@ -29,33 +30,53 @@ use std::{thread, time::Duration};
 pub const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Mends what is broken: for the instance, and for each of the tasks, all of which live.
-pub fn mend(instance: &Instance<'_>, config: &Config, tasks: &[&Record], report: &mut Report) {
-    let parts: Vec<Option<&Record>> =
-        [None].into_iter().chain(tasks.iter().copied().map(Some)).collect();
-    let look = |part: Option<&Record>| match part {
-        None => of_instance(instance, config, tasks),
-        Some(record) => of_record(instance, config, record),
-    };
-    let before: Vec<Result<Broken>> = parts.iter().copied().map(look).collect();
-    if before.iter().all(|broken| broken.as_ref().is_ok_and(|broken| broken.steps.is_empty())) {
-        return;
+///
+/// # Errors
+/// The instance's links cannot be listed.
+pub fn mend(
+    instance: &Instance<'_>,
+    config: &Config,
+    tasks: &[&Record],
+    report: &mut Report,
+) -> Result<()> {
+    let links = instance.links()?;
+    let before = of_instance(instance, config, tasks).map(|broken| broken.steps);
+    // Of a thousand tasks, only the steps are kept: not their namespaces, each of which is four descriptors.
+    let look = |record| of_record(instance, config, &links, record).map(|broken| broken.steps);
+    let mut broken: Vec<_> = tasks.iter().map(|record| (*record, look(record))).collect();
+    broken.retain(|(_, steps)| is_some(steps));
+    if !is_some(&before) && broken.is_empty() {
+        return Ok(());
     }
     thread::sleep(A_MOMENT);
-    for (part, before) in parts.iter().zip(before) {
-        let container = part.map(|record| format!(" (of container {})", record.label.container));
-        let suffix = container.unwrap_or_default();
-        let mended = look(*part).and_then(|mut now| {
-            let before = before?.steps;
-            now.steps.retain(|step| before.contains(step));
-            now.mend(instance)
-        });
-        match mended {
-            Ok(lines) => {
-                report.done.extend(lines.into_iter().map(|line| format!("{line} again{suffix}")));
+    let mended = still(before, || of_instance(instance, config, tasks));
+    match mended.and_then(|broken| broken.mend(instance)) {
+        Ok(done) => report.done.extend(done.into_iter().map(|what| format!("{what} again"))),
+        Err(error) => report.failures.push(error),
+    }
+    let links = instance.links()?;
+    for (record, before) in broken {
+        let of = format!("of container {}", record.label.container);
+        let mended = still(before, || of_record(instance, config, &links, record));
+        match mended.and_then(|broken| broken.mend(instance)) {
+            Ok(done) => {
+                report.done.extend(done.into_iter().map(|what| format!("{what} again ({of})")));
             }
-            Err(error) => report.add(Err(error).doing(|| format!("mending{suffix}"))),
+            Err(error) => report.add(Err(error).doing(|| format!("mending the network {of}"))),
         }
     }
+    Ok(())
+}
+
+fn is_some(steps: &Result<Vec<Step>>) -> bool {
+    steps.as_ref().map_or(true, |steps| !steps.is_empty())
+}
+
+/// What was missing before and is missing now.
+fn still(before: Result<Vec<Step>>, look: impl FnOnce() -> Result<Broken>) -> Result<Broken> {
+    let (before, mut now) = (before?, look()?);
+    now.steps.retain(|step| before.contains(step));
+    Ok(now)
 }
 
 /// What is missing, and where.
@@ -101,7 +122,12 @@ fn of_instance(instance: &Instance<'_>, config: &Config, tasks: &[&Record]) -> R
 }
 
 /// One task, and its port. Nothing is missing where it has just ended.
-fn of_record(instance: &Instance<'_>, config: &Config, record: &Record) -> Result<Broken> {
+fn of_record(
+    instance: &Instance<'_>,
+    config: &Config,
+    links: &[Link],
+    record: &Record,
+) -> Result<Broken> {
     let Record { label, .. } = record;
     let here = Space::here()?;
     let own = label.pause.and_then(|pause| Netns::of_pid(pause.pid).and_then(Space::within).ok());
@@ -110,7 +136,6 @@ fn of_record(instance: &Instance<'_>, config: &Config, record: &Record) -> Resul
     };
     let mut blocked = blocked(!label.opens_metadata, &config.eni.block);
     blocked.retain(|network| network.is_ipv4() || has_ipv6());
-    let links = here.netlink.links().doing(|| "listing the instance's links")?;
     let inside = task_snapshot(&task)?;
     // It may be on its way in, or have been moved on by the task.
     let eni = match label.branch {
@@ -123,6 +148,6 @@ fn of_record(instance: &Instance<'_>, config: &Config, record: &Record) -> Resul
     };
     let eni = eni.and_then(|link| link.name.parse().ok());
     let blocked = (eni.as_ref(), &blocked[..]);
-    let steps = of_task(&config.credentials, record, blocked, &links, &inside)?;
+    let steps = of_task(&config.credentials, record, blocked, links, &inside)?;
     Broken::of(instance, Sides { instance: here, task: Some(task) }, steps)
 }

@@ -1,6 +1,6 @@
 //! What somebody breaks under a running task, `gc` mends.
 
-use crate::fixtures::{Instance, Pause, Server, hook, started};
+use crate::fixtures::{Instance, Pause, Server, hook, many_tasks, started};
 
 /// What breaks, on the instance or in the task, and the lines that tell of what was mended. `PORT`, `MAC` and
 /// `IP` are the task's.
@@ -116,6 +116,23 @@ fn whatever_of_ours_is_broken_in_the_task_is_mended_by_gc() {
 }
 
 #[test]
+fn all_tasks_have_their_credentials_again_after_the_bridge_was_deleted() {
+    let (instance, tasks) = many_tasks(20);
+    for (pause, mac) in &tasks {
+        pause.call("prestart").eni("mac-address", mac.as_str()).on(&instance).silently();
+    }
+    let agent = Server::agent(&instance.netns, "credentials");
+    instance.netns.run("ip link del ecs-bridge");
+    // Not more of them than any program may have: no task may need descriptors that others still have.
+    let limited = ["prlimit", "--nofile=64"];
+    let report = hook("gc").through(&limited).on(&instance).report();
+    assert_eq!(report.matches("is a port of ecs-bridge again").count(), 20, "{report}");
+    for (pause, _) in &tasks {
+        assert_eq!(agent.ask_from(&pause.netns()).as_deref(), Some("credentials"));
+    }
+}
+
+#[test]
 fn host_setup_tells_what_it_mended() {
     let task = Running::new();
     for (damage, line) in [
@@ -142,7 +159,7 @@ fn what_cannot_be_mended_is_told_and_stops_nothing_else() {
     let done = hook("gc").on(&task.instance);
     assert_eq!(done.code, Some(1));
     assert_eq!(done.stdout, "ecs-bridge has 169.254.172.1/22 again\n");
-    let container = format!("(of container {})", task.pause.id);
+    let container = format!("mending the network of container {}", task.pause.id);
     for word in [task.line("PORT is not the task's port any more"), container] {
         assert!(done.stderr.contains(&word), "{}", done.stderr);
     }
