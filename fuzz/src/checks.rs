@@ -18,7 +18,7 @@ use std::{
 
 /// The container's state on stdin.
 pub fn state(bytes: &[u8]) {
-    match Container::read(bytes) {
+    match Container::parse(bytes) {
         Ok(container) => {
             let id = &container.id;
             let plain = |c: char| c.is_ascii_alphanumeric() || "_+.-".contains(c);

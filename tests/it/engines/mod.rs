@@ -7,6 +7,7 @@ mod contract;
 mod docker;
 mod podman;
 mod readme;
+mod strangers;
 mod wrapper;
 
 use crate::fixtures::{ENI_MAC, Instance, Machine, Server, annotations, eventually};
