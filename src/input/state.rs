@@ -83,7 +83,7 @@ impl State {
 /// Reads what there is, whatever it comes from. A writer that neither writes nor closes its end makes nobody wait
 /// for ever.
 fn read_all(stdin: impl AsFd, until: Instant, mut take: impl FnMut(&[u8])) -> Result<()> {
-    let (mut chunk, mut left) = (vec![0; CHUNK], MAX_SEARCHED);
+    let (mut chunk, mut left) = ([0; CHUNK], MAX_SEARCHED);
     while left > 0 {
         let time = until.saturating_duration_since(Instant::now());
         // Rounded up: not to ask again and again in the last millisecond.
