@@ -1,20 +1,24 @@
 //! Where log lines go: the local syslog socket, stderr, or both.
 //!
 //! Nothing here can stop the hook. A socket that is not there, that breaks, or whose reader hangs
-//! (sending never blocks) means that the line goes to stderr; a stderr that is not there means that
-//! it goes nowhere.
+//! (connecting and sending never block) means that the line goes to stderr; a stderr that is not there,
+//! or that nobody reads, means that it goes nowhere.
 
 use crate::error::printable;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
 };
 use serde::Deserialize;
 use std::{
     io::{BufWriter, Write},
-    os::fd::{AsRawFd, OwnedFd},
-    sync::{Mutex, OnceLock},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use syslog::{Facility, Formatter3164, LoggerBackend};
 
@@ -77,6 +81,9 @@ const NAME: &str = "oci-awsvpc-hook";
 /// Where the local syslog listens: on Linux (syslog(3)), and elsewhere.
 const SYSLOGS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
+/// How long whoever reads stderr may take for one line, in milliseconds.
+const PATIENCE: u16 = 1000;
+
 type Syslog = syslog::Logger<LoggerBackend, Formatter3164>;
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -135,7 +142,7 @@ fn local_syslog() -> Option<Syslog> {
 }
 
 /// A socket on which nothing blocks, neither sending nor connecting: the crate's own would wait for ever for a stream
-/// whose reader hangs, while others wait for that before us (`unix_stream_connect`, net/unix/af_unix.c).
+/// whose reader hangs, while others wait for that before us (`unix_stream_connect`, `net/unix/af_unix.c`).
 fn unblocked(kind: SockType, path: &str) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, kind, flags, None)?;
@@ -178,9 +185,16 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-/// Writes one line to stderr, in one piece. `eprintln!` would panic where nobody listens.
+/// Writes one line to stderr, in one piece. `eprintln!` would panic where nobody listens. Whoever does not read for a
+/// second, with a pipe that is full, is not waited for again.
 fn to_stderr(line: &str) {
-    let line = format!("{NAME}: {line}\n");
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    let (line, stderr) = (format!("{NAME}: {line}\n"), std::io::stderr());
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if HANGS.load(Ordering::Relaxed) || poll(&mut fds, PollTimeout::from(PATIENCE)) == Ok(0) {
+        HANGS.store(true, Ordering::Relaxed);
+        return;
+    }
     // There is nobody left to tell.
-    drop(std::io::stderr().write_all(line.as_bytes()));
+    drop((&stderr).write_all(line.as_bytes()));
 }

@@ -1,11 +1,15 @@
 //! What is logged, where to, and what happens where nobody listens.
 
 use crate::fixtures::{Call, ENI_MAC, Instance, Pause, started};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+    },
 };
 use serde_json::Value;
 use std::{
+    io::{PipeWriter, Write},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::net::UnixDatagram,
@@ -141,6 +145,30 @@ fn a_syslog_that_accepts_nobody_stops_nobody() {
     assert!(call("prestart").on(&instance).well().starts_with("oci-awsvpc-hook: info: container "));
     assert!(call("prestart").eni("mtu", "none").on(&instance).badly().contains("eni.mtu"));
     assert!(call("poststop").on(&instance).well().contains("is home as eth1"));
+    assert!(begin.elapsed().as_secs() < 10, "it was stopped");
+    instance.assert_home();
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_stops_nobody() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let (_reader, mut writer) = std::io::pipe().expect("a pipe");
+    let set = |writer: &PipeWriter, flags| fcntl(writer, FcntlArg::F_SETFL(flags)).expect("set");
+    set(&writer, OFlag::O_NONBLOCK);
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    set(&writer, OFlag::empty());
+    let full = move |call: Call| {
+        let writer = writer.try_clone().expect("a descriptor");
+        let call = call.through(&["timeout", "-s", "KILL", "20"]);
+        call.adjust(move |command| {
+            command.stderr(writer.try_clone().expect("a descriptor"));
+        })
+    };
+    let begin = Instant::now();
+    full(pause.call("prestart").option("--log-level=debug")).on(&instance).silently();
+    let failed = full(pause.call("prestart").eni("mtu", "none")).on(&instance);
+    assert_eq!(failed.code, Some(1));
+    full(pause.call("poststop").option("--log-level=debug")).on(&instance).silently();
     assert!(begin.elapsed().as_secs() < 10, "it was stopped");
     instance.assert_home();
 }

@@ -89,7 +89,7 @@ fn quoted(text: &str, which: u64) -> String {
             return character.to_string();
         }
         let units = character.encode_utf16(&mut [0; 2]).to_vec();
-        units.into_iter().map(|unit| format!("\\u{unit:04x}")).collect()
+        units.into_iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
     };
     format!("\"{}\"", text.chars().enumerate().map(written).collect::<String>())
 }

@@ -115,7 +115,9 @@ fn whatever_is_odd_about_a_container_and_the_runtime_accepts() {
             .collect();
         println!("{} ({}): accepted by {by:?}", oddity.0, &oddity.1[..oddity.1.len().min(9)]);
         assert!(!by.is_empty(), "no runtime accepts this: {}", oddity.0);
-        by.iter().for_each(|runtime| *accepted.entry(runtime).or_default() += 1);
+        for runtime in by {
+            *accepted.entry(runtime).or_default() += 1;
+        }
     }
     assert!(accepted.values().all(|count| *count > 15), "{accepted:?}");
     machine.instance.assert_home();
