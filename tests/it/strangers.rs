@@ -247,6 +247,13 @@ fn a_stop_of_which_nothing_is_known_fails_for_nobody() {
     let call = stranger.call("poststop", Path::new("/nonexistent"));
     let powerless = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
     stranger.is_let_pass(&call.through(&powerless), "it may ask the kernel nothing");
+    // Nor may it look into this bundle.
+    let bundle = TempDir::new().expect("a folder");
+    shell(bundle.path(), "echo '{' >config.json; chmod 700 .; chown 65534 . || chmod 0 .");
+    for stage in STAGES {
+        let call = stranger.call(stage, bundle.path()).through(&powerless);
+        stranger.is_let_pass(&call, stage);
+    }
 }
 
 #[test]

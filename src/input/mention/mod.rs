@@ -21,8 +21,8 @@ use std::{
 /// How much is read at once, in bytes. Most texts are not longer.
 pub const CHUNK: usize = 16 << 10;
 
-/// How much of a text is searched, in bytes: less than a tenth of a second's work, and far more than runtimes are
-/// given to read into memory.
+/// How much of a text is searched, in bytes: a tenth of a second's work, and far more than runtimes are given to read
+/// into memory.
 pub const MAX_SEARCHED: u64 = 64 << 20;
 
 /// A search for what a container of ours must have in one of its texts.

@@ -69,7 +69,8 @@ fn oddities() -> Vec<Oddity> {
 
 const LONG_ID: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
-/// Runs the container, and asserts that the hook let it pass at every stage; false: the runtime refuses it itself.
+/// Runs the container by a command, and asserts that the hook let it pass at every stage; false: the runtime refuses it
+/// itself.
 fn is_let_pass(machine: &Machine, runtime: &str, oddity: &Oddity) -> bool {
     let Oddity(what, id, end, shell) = oddity;
     machine.run("rm -rf /run/bundle /run/said /run/called");
@@ -108,11 +109,17 @@ fn whatever_is_odd_about_a_container_and_the_runtime_accepts() {
     machine.run("chmod 755 /run/recorder");
     let mut accepted: BTreeMap<&str, usize> = BTreeMap::new();
     for oddity in oddities() {
-        let runtimes = ["runc", "crun"];
-        let by: Vec<&str> = runtimes
-            .into_iter()
-            .filter(|runtime| is_let_pass(&machine, runtime, &oddity))
-            .collect();
+        let is_accepted = |runtime: &&str| {
+            let path = machine.run(&format!("command -v {runtime}"));
+            let config = format!("[runtime]\npath = \"{path}\"\n");
+            machine.write("/etc/oci-awsvpc-hook/config.toml", &config);
+            let is_accepted = is_let_pass(&machine, runtime, &oddity);
+            // The wrapper makes no difference.
+            let wrapped = is_let_pass(&machine, "oci-awsvpc-runtime", &oddity);
+            assert_eq!(wrapped, is_accepted, "{}: {runtime}", oddity.0);
+            is_accepted
+        };
+        let by: Vec<&str> = ["runc", "crun"].into_iter().filter(is_accepted).collect();
         println!("{} ({}): accepted by {by:?}", oddity.0, &oddity.1[..oddity.1.len().min(9)]);
         assert!(!by.is_empty(), "no runtime accepts this: {}", oddity.0);
         for runtime in by {
