@@ -138,7 +138,8 @@ fn root_of_a_user_namespace_is_told_what_is_needed() {
     let before = (instance.netns.snapshot(), pause.netns().snapshot());
     let target = format!("--target={}", pause.pid());
     for stage in ["prestart", "createRuntime"] {
-        let call = pause.call(stage).through(&["nsenter", &target, "--user"]);
+        let call =
+            pause.call(stage).through(&["nsenter", &target, "--user", "--preserve-credentials"]);
         let line = call.on(&instance).badly();
         for part in ["the way back", "not permitted", "as the instance's", "user namespace"] {
             assert!(line.contains(part), "{part}: {line}");
