@@ -7,6 +7,7 @@ mod contract;
 mod docker;
 mod podman;
 mod readme;
+mod rootless;
 mod strangers;
 mod wrapper;
 
