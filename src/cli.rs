@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// An OCI runtime calls this program with the container's state on stdin. If the container is a
 /// task's pause container, which its annotations say, the task's network interface (ENI) is moved
 /// into the container's network namespace and configured there, and a bridge to the credentials
-/// endpoint is built; at poststop the ENI comes home. Any other container is left alone.
+/// endpoint is built; at poststop the ENI comes home. Any other container is left alone, whatever
+/// is odd about it.
 ///
 /// Exit status: 0 done, or not ours; 1 failed, with one line on stderr; 2 wrong usage.
 #[derive(Debug, Parser)]

@@ -101,7 +101,8 @@ impl fmt::Display for KernelError {
         }
         if self.is_denied() {
             f.write_str(
-                "; the hook needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE: does it run as root?",
+                "; the hook needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE: does it run as root, and as the \
+                 instance's, not as that of a user namespace (a rootless engine)?",
             )?;
         }
         Ok(())
@@ -175,11 +176,19 @@ impl Error {
             line.push_str(&error.to_string());
             source = error.source();
         }
-        // Some of it came from outside: it shall not speak to the terminal that shows it, nor fill it.
-        let shown = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+        // Some of it came from outside: it shall not fill the terminal that shows it.
         let cut = if line.chars().count() > MAX_LINE { " …" } else { "" };
-        shown.take(MAX_LINE).chain(cut.chars()).collect()
+        printable(&line).chars().take(MAX_LINE).chain(cut.chars()).collect()
     }
+}
+
+/// A line as it may be shown to a person, or written to a log: whatever came from outside, as the name, the alias
+/// or the id that a task chose, it does not speak to the terminal, and does not look like another line. That is:
+/// without control characters, line separators, and marks that turn the direction of writing around.
+#[must_use]
+pub fn printable(line: &str) -> String {
+    let is_mark = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    line.chars().map(|c| if c.is_control() || is_mark(c) { ' ' } else { c }).collect()
 }
 
 /// Shorthand for [`Error::Refused`].
@@ -227,6 +236,13 @@ mod tests {
             line.starts_with("open the namespace of pid 4711: open /proc/4711/ns/net: No such"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn what_came_from_outside_does_not_speak_to_the_terminal() {
+        let line = printable("a\u{1b}[2Jb\r\nc\u{9b}d\u{7f}e\u{202e}f\u{2028}g\th \u{e9}\u{4e16}");
+        assert_eq!(line, "a [2Jb  c d e f g h \u{e9}\u{4e16}");
+        assert_eq!(Error::Refused("link a\u{1b}c".to_owned()).line(), "link a c");
     }
 
     #[test]

@@ -5,8 +5,9 @@ pub use crate::{
     error::{Error, Result},
     input::{
         annotations::{PREFIX, task_of},
-        config::{Config, Eni, credentials::CredentialNetwork, host::Host},
+        config::{Config, Detect, Eni, credentials::CredentialNetwork, host::Host},
         container::{Annotations, Container},
+        mention::Mention,
         request::Request,
     },
     kernel::{

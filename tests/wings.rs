@@ -176,6 +176,25 @@ fn a_type_has_its_methods_in_its_own_file() {
     }
 }
 
+/// Names, aliases and ids that a task chose are made printable where lines are written, and not by everybody who
+/// makes one: so lines are written in these files alone.
+#[test]
+fn lines_are_written_in_three_places() {
+    let modules = modules();
+    let writes = |source: &&Source| {
+        let code = code(&source.text);
+        ["stdout(", "stderr(", "print!", "println!"].iter().any(|call| code.contains(call))
+    };
+    let files: BTreeSet<String> = modules
+        .values()
+        .filter(writes)
+        .map(|source| source.file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("ours"))
+        .map(|file| file.display().to_string())
+        .collect();
+    let expected = ["src/commands/mod.rs", "src/engines/runtime/mod.rs", "src/process/logging.rs"];
+    assert_eq!(files, BTreeSet::from(expected.map(str::to_owned)));
+}
+
 #[test]
 fn files_fit_a_sitting() {
     for source in modules().values() {

@@ -7,8 +7,8 @@
 
 use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::testing::{
-    Annotations, CREDENTIAL_INTERFACE, Config, Container, CredentialNetwork, Error, InterfaceName,
-    Label, Lease, PREFIX, Task, task_of,
+    Annotations, CREDENTIAL_INTERFACE, Config, Container, CredentialNetwork, Detect, Error,
+    InterfaceName, Label, Lease, Mention, PREFIX, Task, task_of,
 };
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use std::{
 
 /// The container's state on stdin.
 pub fn state(bytes: &[u8]) {
-    match Container::read(bytes) {
+    match Container::parse(bytes) {
         Ok(container) => {
             let id = &container.id;
             let plain = |c: char| c.is_ascii_alphanumeric() || "_+.-".contains(c);
@@ -34,7 +34,8 @@ pub fn annotations(bytes: &[u8]) {
     let Ok(annotations) = serde_json::from_slice::<Annotations>(bytes) else {
         return;
     };
-    let eni = Config::default().eni;
+    let Config { eni, detect, .. } = Config::default();
+    not_a_stranger(bytes, &annotations, &detect);
     match task_of(&annotations, &eni) {
         Ok(task) => {
             sound(&task);
@@ -43,6 +44,15 @@ pub fn annotations(bytes: &[u8]) {
         }
         Err(error) => one_line(&error),
     }
+}
+
+/// However the annotations of a container of ours are written, it is not taken for one that has nothing to do with us.
+fn not_a_stranger(bytes: &[u8], annotations: &Annotations, detect: &Detect) {
+    let mut mention = Mention::new(detect);
+    bytes.chunks(100).for_each(|chunk| mention.search(chunk));
+    let speaks = annotations.keys().any(|key| key.starts_with(PREFIX))
+        || annotations.get(&detect.annotation) == Some(&detect.value);
+    assert!(mention.is_found() || !speaks, "{annotations:?} in {bytes:?}");
 }
 
 /// What stands in the alias of a link.

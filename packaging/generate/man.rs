@@ -32,8 +32,9 @@ const RUNTIME_DESCRIPTION: [&str; 3] = [
      and Docker. It takes the arguments of runc(8) or crun(1).",
     "At create and run, it looks into the bundle. If the annotations say that this is a task's pause \
      container, it registers oci-awsvpc-hook(1) in the bundle's config.json, unless it is registered \
-     there. Then, as for any other container and command, it becomes the real runtime: with the same \
-     arguments, environment, open files and signals.",
+     there. A config.json that is a pipe is left to the real runtime. Then, as for any other container \
+     and command, it becomes the real runtime: with the same arguments, environment, open files and \
+     signals.",
     "The real runtime is what runtime.path in the configuration says; by default the first runc, else \
      the first crun, in /usr/local/sbin, /usr/local/bin, /usr/sbin and /usr/bin.",
 ];

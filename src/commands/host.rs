@@ -14,10 +14,11 @@ use crate::{
     snapshot::look::instance_snapshot,
 };
 
-/// The rules that the configuration asks for, in nft's language.
+/// The rules that the configuration asks for, in nft's language, line by line.
 #[must_use]
-pub fn rules(config: &Config) -> String {
-    Ruleset::of_instance(&config.credentials, &config.host).to_string()
+pub fn rules(config: &Config) -> Vec<String> {
+    let text = Ruleset::of_instance(&config.credentials, &config.host).to_string();
+    text.split('\n').map(str::to_owned).collect()
 }
 
 /// Makes the instance ready for tasks. Gives a line for each thing done.

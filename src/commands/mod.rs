@@ -10,54 +10,75 @@ mod report;
 
 use crate::{
     cli::{Cli, Command, TimingsFormat},
-    error::{Doing, Result},
+    error::{Doing, Result, printable},
     input::{
         annotations,
         config::Config,
         container::Container,
         detect::{could_be_ours, is_ours},
+        state::{Speech, State},
     },
-    process::{
-        logging::{self, LogConfig},
-        privileges,
-        timings::Timings,
-    },
+    process::{limits, logging, privileges, timings::Timings},
 };
 use poststop::Told;
 use report::Report;
-use std::io::{Read, Write};
+use std::{io::Write, os::fd::AsFd, time::Duration};
+
+/// The least time that a runtime has to write the container's state, however short the deadline is: one that is slow
+/// does not make a stranger of a container.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does what the command line asks for; a stage reads the container's state from `stdin`.
 ///
 /// # Errors
 /// It could not be done. At `prestart`, what was done has been undone then.
-pub fn run(cli: &Cli, stdin: impl Read) -> Result<()> {
+pub fn run(cli: &Cli, stdin: impl AsFd) -> Result<()> {
     match cli.command {
         Command::Prestart | Command::CreateRuntime => stage(cli, stdin, prestart),
         Command::Poststop => stage(cli, stdin, poststop),
         Command::Gc => administer(cli, gc::collect),
         Command::Release { eni } => administer(cli, |config| release::release(config, eni)),
-        Command::HostSetup { print: true } => {
-            administer(cli, |config| Ok(vec![host::rules(config)]))
-        }
+        Command::HostSetup { print: true } => administer(cli, |config| Ok(host::rules(config))),
         Command::HostSetup { print: false } => administer(cli, host::set_up),
         Command::HostTeardown => administer(cli, host::tear_down),
     }
 }
 
-/// What a runtime calls, with a container's state.
+/// What a runtime calls, with a container's state. About a container that does not speak of an ENI, nothing is an
+/// error: not its state, not its bundle, and not our own configuration.
 fn stage(
     cli: &Cli,
-    stdin: impl Read,
+    stdin: impl AsFd,
     work: impl FnOnce(&Cli, &Container, &Config) -> Result<()>,
 ) -> Result<()> {
-    let container = Container::read(stdin)?;
-    let outcome = match Config::load(cli.config.as_deref()) {
+    let (loaded, default) = (Config::load(cli.config.as_deref()), Config::default());
+    let config = loaded.as_ref().unwrap_or(&default);
+    let log = config.log;
+    let until = limits::deadline(config.deadline().max(LEAST_PATIENCE));
+    let state = State::read(stdin, until, &config.detect);
+    let outcome = match state.speech {
+        Speech::OfAnEni => in_earnest(cli, state, loaded, work),
+        // What the kernel shows of it may tell more.
+        Speech::Unknown if cli.command == Command::Poststop => untold(cli, state, loaded),
+        Speech::OfOtherThings | Speech::Unknown => Ok(()),
+    };
+    if outcome.is_err() {
+        logging::open(log, cli.log_level);
+    }
+    outcome
+}
+
+/// The stage of a container that speaks of an ENI.
+fn in_earnest(
+    cli: &Cli,
+    state: State,
+    config: Result<Config>,
+    work: impl FnOnce(&Cli, &Container, &Config) -> Result<()>,
+) -> Result<()> {
+    let container = state.container()?;
+    let outcome = match config {
         Err(_) if !could_be_ours(&container) => Ok(()),
-        Err(error) => {
-            logging::open(LogConfig::default(), cli.log_level);
-            Err(error)
-        }
+        Err(error) => Err(error),
         Ok(config) => work(cli, &container, &config),
     };
     outcome.doing(|| format!("container {}", container.id))
@@ -91,7 +112,25 @@ fn poststop(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     logging::open(config.log, cli.log_level);
     let mut timings = Timings::start();
     privileges::drop_unneeded();
-    poststop::tear_down(container, told, config, &mut timings)?;
+    let traces = poststop::look(container, config, &mut timings)?;
+    traces.take_down(container, told, &mut timings)?;
+    report(cli, &timings);
+    Ok(())
+}
+
+/// `poststop` of a container of which nothing tells whether it is ours: its bundle is gone, and its engine passes no
+/// annotations. What the kernel shows does; where that cannot be asked, this is a stranger.
+fn untold(cli: &Cli, state: State, config: Result<Config>) -> Result<()> {
+    let (Ok(container), Ok(config)) = (state.container(), config) else { return Ok(()) };
+    let mut timings = Timings::start();
+    privileges::drop_unneeded();
+    let Ok(traces) = poststop::look(&container, &config, &mut timings) else { return Ok(()) };
+    if traces.is_empty() {
+        return Ok(());
+    }
+    logging::open(config.log, cli.log_level);
+    let outcome = traces.take_down(&container, Told::Nothing, &mut timings);
+    outcome.doing(|| format!("container {}", container.id))?;
     report(cli, &timings);
     Ok(())
 }
@@ -117,7 +156,8 @@ fn administer<R: Into<Report>>(cli: &Cli, work: impl FnOnce(&Config) -> Result<R
         done.push("nothing to do".to_owned());
     }
     if !done.is_empty() {
-        writeln!(std::io::stdout(), "{}", done.join("\n")).doing(|| "writing to stdout")?;
+        let shown: Vec<String> = done.iter().map(|line| printable(line)).collect();
+        writeln!(std::io::stdout(), "{}", shown.join("\n")).doing(|| "writing to stdout")?;
     }
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else {

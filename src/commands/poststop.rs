@@ -9,9 +9,13 @@ use crate::{
     eni::homecoming::Instance,
     error::{Doing, Result},
     input::{config::Config, container::Container},
+    net::link::Link,
     process::timings::Timings,
     snapshot::ownership::{records_of_ports, strays},
-    task::{label::short_id, record::Record},
+    task::{
+        label::{Label, short_id},
+        record::Record,
+    },
 };
 
 /// What the runtime told us about the container at `poststop`.
@@ -23,34 +27,58 @@ pub enum Told {
     Nothing,
 }
 
-/// Takes the container's network down and brings its ENI home.
-///
-/// # Errors
-/// Something could not be taken down. What could be, was.
-pub fn tear_down(
+/// What the kernel shows of a container.
+pub struct Traces<'a> {
+    instance: Instance<'a>,
+    records: Vec<Record>,
+    /// Where there is neither a record nor a port: its own label may still tell of the ENI.
+    strays: Vec<(Link, Label)>,
+}
+
+/// Looks for what there is of the container.
+pub fn look<'a>(
     container: &Container,
-    told: Told,
-    config: &Config,
+    config: &'a Config,
     timings: &mut Timings,
-) -> Result<()> {
+) -> Result<Traces<'a>> {
     let instance = Instance::open(config)?;
     timings.lap("open");
     let id = short_id(&container.id);
     let records = records_of(&instance, &id)?;
+    let links = if records.is_empty() { instance.free_links()? } else { Vec::new() };
+    let strays = strays(&links).filter(|(_, label)| label.container == id);
+    let strays = strays.map(|(link, label)| (link.clone(), label)).collect();
     timings.lap("look");
-    let mut outcomes = Vec::new();
-    for record in &records {
-        outcomes.push(instance.take_down(record));
-        timings.lap("task");
+    Ok(Traces { instance, records, strays })
+}
+
+impl Traces<'_> {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.strays.is_empty()
     }
-    if records.is_empty() {
-        // Neither record nor port: its own label may still tell of the ENI.
-        let links = instance.free_links()?;
-        for (link, label) in strays(&links).filter(|(_, label)| label.container == id) {
-            outcomes.push(instance.restore(link, &label));
+
+    /// Takes the container's network down and brings its ENI home.
+    ///
+    /// # Errors
+    /// Something could not be taken down. What could be, was.
+    pub fn take_down(
+        &self,
+        container: &Container,
+        told: Told,
+        timings: &mut Timings,
+    ) -> Result<()> {
+        let mut outcomes = Vec::new();
+        for record in &self.records {
+            outcomes.push(self.instance.take_down(record));
+            timings.lap("task");
         }
+        for (link, label) in &self.strays {
+            outcomes.push(self.instance.restore(link, label));
+        }
+        report(container, told, outcomes, timings)
     }
-    report(container, told, outcomes, timings)
 }
 
 /// The container's records, and what its ports say where there is no record.

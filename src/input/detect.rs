@@ -12,8 +12,8 @@ pub fn is_ours(annotations: &Annotations, config: &Config) -> bool {
     annotations.get(&config.detect.annotation) == Some(&config.detect.value)
 }
 
-/// Whether a container might be a pause container, where the configuration, which decides that, cannot
-/// be read. A container with no annotation about an ENI is none, and must start all the same.
+/// Whether a container that speaks of an ENI might be a pause container, where the configuration, which decides that,
+/// cannot be read. One with no annotation about an ENI is none, and must start all the same.
 #[must_use]
 pub fn could_be_ours(container: &Container) -> bool {
     let config = Config::default();
@@ -21,6 +21,7 @@ pub fn could_be_ours(container: &Container) -> bool {
         Ok(known) => {
             is_ours(&known.annotations, &config) || annotations::is_meant(&known.annotations)
         }
-        Err(_) => false,
+        // What it says cannot be understood, but it says something about an ENI.
+        Err(_) => true,
     }
 }

@@ -5,4 +5,6 @@ pub mod annotations;
 pub mod config;
 pub mod container;
 pub mod detect;
+pub mod mention;
 pub mod request;
+pub mod state;

@@ -81,6 +81,13 @@ impl Netns {
     /// The namespace cannot be entered, or `work` fails.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let home = Self::current()?;
+        // Root of a user namespace, as in a rootless engine, may enter what belongs to that, but come back to what
+        // belongs to the instance's root it may not: the kernel asks for CAP_SYS_ADMIN where the namespace's owner is
+        // (`netns_install`, net/core/net_namespace.c). To enter where one is already asks for the same, and moves
+        // nothing.
+        setns(&home.file, CloneFlags::CLONE_NEWNET)
+            .map_err(KernelError::from)
+            .doing(|| "making sure of the way back to the instance's network namespace")?;
         setns(&self.file, CloneFlags::CLONE_NEWNET)
             .map_err(KernelError::from)
             .doing(|| "entering the network namespace")?;
@@ -99,7 +106,9 @@ struct Visit {
 impl Drop for Visit {
     /// Comes back. Whatever this thread did next in the wrong namespace would be worse than an end.
     fn drop(&mut self) {
-        if setns(&self.home.file, CloneFlags::CLONE_NEWNET).is_err() {
+        if let Err(errno) = setns(&self.home.file, CloneFlags::CLONE_NEWNET) {
+            let why = KernelError::from(errno);
+            log::error!("coming back to the instance's network namespace: {why}");
             std::process::abort();
         }
     }

@@ -11,8 +11,24 @@ use nix::{
 };
 use std::{
     os::fd::AsFd,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
+
+/// When this process began.
+static BEGIN: OnceLock<Instant> = OnceLock::new();
+
+/// Starts the clock of this process's one call: its deadline covers all that the call reads and waits for, from the
+/// first byte of stdin on.
+pub fn begin() {
+    BEGIN.get_or_init(Instant::now);
+}
+
+/// When a call that may take so long has to be over; counted from now on in a process that is no call.
+#[must_use]
+pub fn deadline(time: Duration) -> Instant {
+    BEGIN.get().copied().unwrap_or_else(Instant::now) + time
+}
 
 /// The limits of one call.
 ///
@@ -27,7 +43,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Starts the clock, and takes SIGTERM for a request to stop. (crun calls hooks with all signals
+    /// Limits the call to this time since it began, and takes SIGTERM for a request to stop. (crun calls hooks with all signals
     /// blocked, others do not: from here on it is blocked, and read.)
     ///
     /// # Errors
@@ -39,7 +55,7 @@ impl Limits {
         set.thread_block().doing(doing)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let terminate = SignalFd::with_flags(&set, flags).doing(doing)?;
-        Ok(Self { link_up_timeout, deadline: Instant::now() + time, terminate })
+        Ok(Self { link_up_timeout, deadline: deadline(time), terminate })
     }
 
     /// Whether to go on.

@@ -1,14 +1,24 @@
 //! Where log lines go: the local syslog socket, stderr, or both.
 //!
 //! Nothing here can stop the hook. A socket that is not there, that breaks, or whose reader hangs
-//! (sending never blocks) means that the line goes to stderr; a stderr that is not there means that
-//! it goes nowhere.
+//! (connecting and sending never block) means that the line goes to stderr; a stderr that is not there,
+//! or that nobody reads, means that it goes nowhere.
 
+use crate::error::printable;
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+};
 use serde::Deserialize;
 use std::{
-    io::Write,
-    sync::{Mutex, OnceLock},
+    io::{BufWriter, Write},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use syslog::{Facility, Formatter3164, LoggerBackend};
 
@@ -68,6 +78,12 @@ impl From<LogLevel> for LevelFilter {
 /// The name under which we log.
 const NAME: &str = "oci-awsvpc-hook";
 
+/// Where the local syslog listens: on Linux (syslog(3)), and elsewhere.
+const SYSLOGS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+
+/// How long whoever reads stderr may take for one line, in milliseconds.
+const PATIENCE: u16 = 1000;
+
 type Syslog = syslog::Logger<LoggerBackend, Formatter3164>;
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -77,10 +93,13 @@ struct Logger {
     stderr: bool,
 }
 
-/// Opens the log. `level` overrides the configuration.
+/// Opens the log, once. `level` overrides the configuration.
 pub fn open(log: LogConfig, level: Option<LogLevel>) {
+    if LOGGER.get().is_some() {
+        return;
+    }
     let syslog = match log.target {
-        LogTarget::Syslog | LogTarget::Both => connect(),
+        LogTarget::Syslog | LogTarget::Both => local_syslog(),
         LogTarget::Stderr => None,
     };
     let stderr = syslog.is_none() || log.target == LogTarget::Both;
@@ -99,21 +118,36 @@ pub fn report(line: &str) {
     to_stderr(line);
 }
 
-/// Connects to the local syslog, without ever blocking on it.
-fn connect() -> Option<Syslog> {
+/// Connects to the local syslog.
+fn local_syslog() -> Option<Syslog> {
     let formatter = Formatter3164 {
         facility: Facility::LOG_DAEMON,
         hostname: None,
         process: NAME.to_owned(),
         pid: std::process::id(),
     };
-    let logger = syslog::unix(formatter).ok()?;
-    let unblocked = match &logger.backend {
-        LoggerBackend::Unix(socket) => socket.set_nonblocking(true),
-        LoggerBackend::UnixStream(stream) => stream.get_ref().set_nonblocking(true),
-        _ => Ok(()),
+    let backend = |path| match unblocked(SockType::Datagram, path) {
+        Ok(socket) => Ok(LoggerBackend::Unix(socket.into())),
+        // It is of the other kind.
+        Err(Errno::EPROTOTYPE) => {
+            let socket = unblocked(SockType::Stream, path)?;
+            Ok(LoggerBackend::UnixStream(BufWriter::new(socket.into())))
+        }
+        Err(errno) => Err(errno),
     };
-    unblocked.ok().map(|()| logger)
+    // The first that is there.
+    let mut backends = SYSLOGS.into_iter().map(backend);
+    let backend = backends.find(|backend| !matches!(backend, Err(Errno::ENOENT)))?.ok()?;
+    Some(syslog::Logger::new(backend, formatter))
+}
+
+/// A socket on which nothing blocks, neither sending nor connecting: the crate's own would wait for ever for a stream
+/// whose reader hangs, while others wait for that before us (`unix_stream_connect`, `net/unix/af_unix.c`).
+fn unblocked(kind: SockType, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, kind, flags, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(socket)
 }
 
 impl Logger {
@@ -142,7 +176,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = record.args().to_string();
+        let line = printable(&record.args().to_string());
         if !self.to_syslog(record.level(), &line) || self.stderr {
             to_stderr(&format!("{}: {line}", record.level().as_str().to_lowercase()));
         }
@@ -151,9 +185,16 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-/// Writes one line to stderr, in one piece. `eprintln!` would panic where nobody listens.
+/// Writes one line to stderr, in one piece. `eprintln!` would panic where nobody listens. Whoever does not read for a
+/// second, with a pipe that is full, is not waited for again.
 fn to_stderr(line: &str) {
-    let line = format!("{NAME}: {line}\n");
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    let (line, stderr) = (format!("{NAME}: {line}\n"), std::io::stderr());
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if HANGS.load(Ordering::Relaxed) || poll(&mut fds, PollTimeout::from(PATIENCE)) == Ok(0) {
+        HANGS.store(true, Ordering::Relaxed);
+        return;
+    }
     // There is nobody left to tell.
-    drop(std::io::stderr().write_all(line.as_bytes()));
+    drop((&stderr).write_all(line.as_bytes()));
 }

@@ -1,9 +1,11 @@
 //! SIGTERM, and what the host does not have enough of.
 
-use crate::fixtures::{Instance, Pause, eventually, started};
+use crate::fixtures::{Instance, Pause, annotations, eventually, hook, started};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use serde_json::json;
 use std::{
-    fmt::Write,
+    fmt::Write as _,
+    io::Write as _,
     os::unix::process::CommandExt,
     time::{Duration, Instant},
 };
@@ -60,6 +62,28 @@ fn the_deadline_ends_the_wait_for_an_eni_and_exits_in_time() {
     let line = call.config(&folder, "deadline-seconds = 1\n").on(&instance).badly();
     assert!(line.contains("deadline-seconds"), "{line}");
     assert!((900..2000).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
+}
+
+/// The runtime does not count from when we have read what it has written late.
+#[test]
+fn the_deadline_counts_from_the_beginning_of_the_call() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let mut annotations = annotations();
+    annotations["com.amazonaws.ecs.eni.mac-address"] = json!("02:00:00:00:00:77");
+    let state = json!({"id": pause.id, "pid": pause.pid(), "annotations": annotations});
+    let call = hook("prestart").config(&folder, "deadline-seconds = 2\n").adjust(move |command| {
+        command.stdin(reader.try_clone().expect("a descriptor"));
+    });
+    let begin = Instant::now();
+    let running = call.start(&instance.netns);
+    std::thread::sleep(Duration::from_millis(1200));
+    writer.write_all(state.to_string().as_bytes()).expect("written");
+    drop(writer);
+    let line = running.done().badly();
+    assert!(line.contains("deadline-seconds"), "{line}");
+    assert!((1900..3000).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
 }
 
 #[test]

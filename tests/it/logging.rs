@@ -1,8 +1,21 @@
 //! What is logged, where to, and what happens where nobody listens.
 
-use crate::fixtures::{Call, ENI_MAC, Instance, Pause};
+use crate::fixtures::{Call, ENI_MAC, Instance, Pause, started};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+    },
+};
 use serde_json::Value;
-use std::{os::unix::net::UnixDatagram, time::Instant};
+use std::{
+    io::{PipeWriter, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
+    time::Instant,
+};
 use tempfile::TempDir;
 
 /// A call that finds the syslog socket `log` of this folder, and no other.
@@ -103,6 +116,81 @@ fn a_syslog_that_hangs_stops_nobody() {
     // The socket's queue takes some; the rest is not lost.
     let taken = received(&syslog).len();
     assert!(taken > 0 && log.contains("info: container "), "{taken} taken, and: {log}");
+}
+
+/// A stream on which somebody listens and never accepts: to connect would wait for ever, when so many wait already as
+/// the listener allows.
+#[test]
+fn a_syslog_that_accepts_nobody_stops_nobody() {
+    let (instance, pause, run) = (Instance::new(), Pause::new(), TempDir::new().expect("a folder"));
+    let address = UnixAddr::new(&run.path().join("log")).expect("an address");
+    let stream = || -> OwnedFd {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket")
+    };
+    let listener = stream();
+    bind(listener.as_raw_fd(), &address).expect("bound");
+    listen(&listener, Backlog::new(0).expect("small")).expect("listening");
+    let waiting: Vec<OwnedFd> = std::iter::repeat_with(stream)
+        .take_while(|socket| connect(socket.as_raw_fd(), &address).is_ok())
+        .collect();
+    assert!(!waiting.is_empty() && waiting.len() < 10, "{} wait", waiting.len());
+    let script =
+        format!("mount --bind {} /run && exec timeout -s KILL 20 \"$@\"", run.path().display());
+    let call = |stage| {
+        let call = pause.call(stage).option("--log-level=info");
+        call.through(&["unshare", "--mount", "sh", "-c", &script, "sh"])
+    };
+    let begin = Instant::now();
+    assert!(call("prestart").on(&instance).well().starts_with("oci-awsvpc-hook: info: container "));
+    assert!(call("prestart").eni("mtu", "none").on(&instance).badly().contains("eni.mtu"));
+    assert!(call("poststop").on(&instance).well().contains("is home as eth1"));
+    assert!(begin.elapsed().as_secs() < 10, "it was stopped");
+    instance.assert_home();
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_stops_nobody() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let (_reader, mut writer) = std::io::pipe().expect("a pipe");
+    let set = |writer: &PipeWriter, flags| fcntl(writer, FcntlArg::F_SETFL(flags)).expect("set");
+    set(&writer, OFlag::O_NONBLOCK);
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    set(&writer, OFlag::empty());
+    let full = move |call: Call| {
+        let writer = writer.try_clone().expect("a descriptor");
+        let call = call.through(&["timeout", "-s", "KILL", "20"]);
+        call.adjust(move |command| {
+            command.stderr(writer.try_clone().expect("a descriptor"));
+        })
+    };
+    let begin = Instant::now();
+    full(pause.call("prestart").option("--log-level=debug")).on(&instance).silently();
+    let failed = full(pause.call("prestart").eni("mtu", "none")).on(&instance);
+    assert_eq!(failed.code, Some(1));
+    full(pause.call("poststop").option("--log-level=debug")).on(&instance).silently();
+    assert!(begin.elapsed().as_secs() < 10, "it was stopped");
+    instance.assert_home();
+}
+
+/// A name, which the kernel lets have almost every byte, neither speaks to a terminal nor looks like another line.
+#[test]
+fn a_name_that_a_task_chose_is_logged_as_text() {
+    let ((instance, pause), run) = (started(), TempDir::new().expect("a folder"));
+    let _program = pause.joined_by("program");
+    pause.does("ip link add link eth0 name \"$(printf 'mv\\033[2J\\177')\" type macvlan");
+    let call = pause.call("poststop").option("--log-level=debug");
+    let shown = call.on(&instance).well();
+    assert!(shown.contains("mv [2J  (macvlan)"), "{shown:?}");
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+
+    pause.call("prestart").on(&instance).silently();
+    pause.does("ip link add link eth0 name \"$(printf 'mv\\033[2J\\177')\" type macvlan");
+    let syslog = UnixDatagram::bind(run.path().join("log")).expect("bound");
+    with_syslog(pause.call("poststop").option("--log-level=debug"), &run).on(&instance).well();
+    let lines = received(&syslog);
+    assert!(lines.iter().any(|line| line.contains("mv [2J  (macvlan)")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.chars().any(char::is_control)), "{lines:?}");
 }
 
 #[test]

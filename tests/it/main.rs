@@ -24,5 +24,6 @@ mod races;
 mod refusals;
 mod rollback;
 mod setup;
+mod strangers;
 mod teardown;
 mod traffic;

@@ -103,17 +103,16 @@ fn from_bundle(pause: &Pause, stage: &str, bundle: &Path) -> Call {
     pause.call(stage).field("annotations", Value::Null).field("bundle", bundle)
 }
 
+/// What is no regular file has nothing to say, so its container is a stranger: `strangers`.
 #[test]
 fn what_is_no_file_of_the_bundle_is_not_read() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let real = elsewhere.path().join("config.json");
     let config = json!({"ociVersion": "1.0.2", "annotations": annotations()}).to_string();
     std::fs::write(&real, &config).expect("written");
-    let real = real.display();
     for (make, why) in [
-        (format!("ln -s {real} config.json"), "too many levels of symbolic links"),
-        ("mkfifo config.json".to_owned(), "not a file"),
-        ("mkdir config.json".to_owned(), "not a file"),
+        (format!("ln -s {} config.json", real.display()), "too many levels of symbolic links"),
+        (format!("cp {} config.json; truncate --size 17M config.json", real.display()), "16 mib"),
     ] {
         let (instance, pause) = (Instance::new(), Pause::new());
         let bundle = tempfile::tempdir().expect("a folder");
@@ -130,6 +129,24 @@ fn what_is_no_file_of_the_bundle_is_not_read() {
         // At poststop there may be no bundle any more, or half of one: that fails nothing.
         from_bundle(&pause, "poststop", bundle.path()).on(&instance).silently();
     }
+}
+
+/// As a rootless engine calls it: root of a user namespace, which owns the task's network but not the instance's.
+#[test]
+fn root_of_a_user_namespace_is_told_what_is_needed() {
+    let (instance, pause) = (Instance::new(), Pause::in_a_user_namespace());
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let target = format!("--target={}", pause.pid());
+    for stage in ["prestart", "createRuntime"] {
+        let call =
+            pause.call(stage).through(&["nsenter", &target, "--user", "--preserve-credentials"]);
+        let line = call.on(&instance).badly();
+        for part in ["the way back", "not permitted", "as the instance's", "user namespace"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }
 
 #[test]

@@ -15,28 +15,33 @@ fn refused(instance: &Instance, pause: &Pause, call: &Call, named: &[&str]) {
     pause.netns().assert_same(&before.1);
 }
 
+/// Of a container that speaks of an ENI. About another one, nothing is an error: `strangers`.
 #[test]
 fn a_state_that_is_none() {
+    const SPEAKS: &str = r#""x":"com.amazonaws.ecs.eni.""#;
     let (instance, pause) = (Instance::new(), Pause::new());
-    let good = format!(r#"{{"id":"a","pid":{},"bundle":"/b"}}"#, pause.pid());
-    let huge = format!(r#"{{"id":"a","annotations":{{"k":"{}"}}}}"#, "v".repeat(2 << 20));
+    let good = format!(r#"{{{SPEAKS},"id":"a","pid":{},"bundle":"/b"}}"#, pause.pid());
+    let huge = format!(r#"{{{SPEAKS},"id":"a","annotations":{{"k":"{}"}}}}"#, "v".repeat(2 << 20));
+    let with = |fields: &str| format!("{{{SPEAKS},{fields}}}");
     for (stdin, named) in [
-        ("", "not a JSON object"),
-        (&good[..good.len() - 1], "not a JSON object"),
-        ("[1]", "not a JSON object"),
-        ("null", "not a JSON object"),
-        (r#"{"pid":1}"#, "no id"),
-        (r#"{"id":["a"]}"#, "id: invalid type"),
-        (r#"{"id":"a","pid":"1"}"#, "pid: invalid type"),
-        (r#"{"id":"a","annotations":[]}"#, "annotations: invalid type"),
-        (r#"{"id":"a","annotations":{"k":7}}"#, "annotations.k: invalid type"),
-        (r#"{"id":"../../x"}"#, "id \"../../x\""),
-        (r#"{"id":"a b"}"#, "id \"a b\""),
-        (&huge, "more than 1 MiB"),
-        ("\u{0}\u{1}\u{ff}", "not a JSON object"),
+        (SPEAKS.to_owned(), "not a JSON object"),
+        (good[..good.len() - 1].to_owned(), "not a JSON object"),
+        (format!("[{good}]"), "not a JSON object"),
+        (r#""com.amazonaws.ecs.eni.""#.to_owned(), "not a JSON object"),
+        (with(r#""pid":1"#), "no id"),
+        (with(r#""id":["a"]"#), "id: invalid type"),
+        (with(r#""id":"a","pid":"1""#), "pid: invalid type"),
+        (with(r#""id":"a","annotations":[]"#), "annotations: invalid type"),
+        (with(r#""id":"a","annotations":{"k":7}"#), "annotations.k: invalid type"),
+        (with(r#""id":"../../x""#), "id \"../../x\""),
+        (with(r#""id":"a b""#), "id \"a b\""),
+        (with(r#""id":"web:1""#), "id \"web:1\""),
+        (huge, "more than 1 MiB"),
+        (format!("\u{0}\u{1}\u{ff}{good}"), "not a JSON object"),
     ] {
         for stage in ["prestart", "poststop"] {
-            refused(&instance, &pause, &hook(stage).stdin(stdin), &[named, stage]);
+            let call = hook(stage).stdin(stdin.clone());
+            refused(&instance, &pause, &call, &[named, stage]);
         }
     }
 }

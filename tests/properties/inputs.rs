@@ -82,7 +82,35 @@ fn annotations() -> impl Strategy<Value = Annotations> {
     hash_map(key, annotation(), 0..7)
 }
 
+/// A text in JSON, some of its characters as escapes.
+fn quoted(text: &str, which: u64) -> String {
+    let written = |(at, character): (usize, char)| {
+        if character.is_alphanumeric() && which >> (at % 64) & 1 == 0 {
+            return character.to_string();
+        }
+        let units = character.encode_utf16(&mut [0; 2]).to_vec();
+        units.into_iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
+    };
+    format!("\"{}\"", text.chars().enumerate().map(written).collect::<String>())
+}
+
 proptest! {
+    #[test]
+    fn annotations_may_be_written_with_escapes(
+        annotations in annotations(),
+        value in prop_oneof![Just("~internal~ecs~pause".to_owned()), annotation()],
+        which in any::<u64>(),
+    ) {
+        let mut annotations = annotations;
+        annotations.insert("com.amazonaws.ecs.container-name".to_owned(), value);
+        let member = |(key, value): (&String, &String)| {
+            format!("{}:{}", quoted(key, which), quoted(value, which))
+        };
+        let text = format!("{{{}}}", annotations.iter().map(member).collect::<Vec<_>>().join(","));
+        prop_assert_eq!(serde_json::from_str::<Annotations>(&text).expect("JSON"), annotations);
+        checks::annotations(text.as_bytes());
+    }
+
     #[test]
     fn any_bytes_may_come_as_the_state(bytes in vec(any::<u8>(), 0..200)) {
         checks::state(&bytes);

@@ -13,7 +13,7 @@ pub mod real;
 
 use crate::{
     error::{Doing, Error, Result},
-    input::config::Config,
+    input::config::{Config, Detect},
 };
 use arguments::Arguments;
 use nix::unistd::execv;
@@ -39,10 +39,12 @@ pub fn run(words: Vec<OsString>) {
 
 fn register_and_become_real(arguments: &Arguments, words: Vec<OsString>) -> Result<Infallible> {
     let path = arguments.config_json.as_deref();
+    let is_meant = |path| bundle::speaks_of_an_eni(path, &Detect::default());
     let config = match Config::load(None) {
         Ok(config) => config,
-        Err(flaw) if path.is_some_and(bundle::is_meant) => return Err(flaw),
-        // Containers that have nothing to do with us must not suffer from it.
+        // Where it cannot be read, a container that speaks of an ENI must not start without its network. Others must
+        // not suffer from it.
+        Err(flaw) if path.is_some_and(is_meant) => return Err(flaw),
         Err(_) => Config { runtime: real::salvaged(), ..Config::default() },
     };
     if let Some(path) = path {

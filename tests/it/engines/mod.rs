@@ -7,6 +7,8 @@ mod contract;
 mod docker;
 mod podman;
 mod readme;
+mod rootless;
+mod strangers;
 mod wrapper;
 
 use crate::fixtures::{ENI_MAC, Instance, Machine, Server, annotations, eventually};

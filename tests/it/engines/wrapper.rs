@@ -193,6 +193,23 @@ fn a_bundle_that_is_none_is_the_real_runtimes_to_complain_of() {
     }
 }
 
+/// What is read of it is gone for the real runtime, and what does not come would be waited for for ever.
+#[test]
+#[ignore = "needs real root: drives runc"]
+fn a_configuration_that_is_a_pipe_is_left_to_the_real_runtime() {
+    for config in ["", "[eni]\nunknown = 1\n"] {
+        let machine = machine(config);
+        for annotations in [json!({"a": "b"}), annotations()] {
+            bundle(&machine, &annotations);
+            machine.run("cd /run/bundle && mv config.json /run/piped.json && mkfifo config.json");
+            let run = "cp /run/piped.json /run/bundle/config.json &
+                timeout 10 oci-awsvpc-runtime run --bundle /run/bundle it";
+            assert_eq!(code(&machine, run), (Some(5), String::new()), "{config}");
+            assert_eq!(machine.run("stat --format %F /run/bundle/config.json"), "fifo");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs real root: drives runc"]
 fn a_flaw_in_the_configuration_stops_pause_containers_only() {

@@ -3,9 +3,11 @@
 //! Nothing but the lists of hooks is written anew: the rest of the file stays as it is, byte by byte.
 
 use crate::{
-    error::{Doing, Error, Result, refuse},
-    input::annotations,
-    input::config::{Config, Detect},
+    error::{Doing, Error, Result},
+    input::{
+        config::{Config, Detect},
+        mention::Mention,
+    },
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
@@ -32,37 +34,32 @@ type Members<'a> = BTreeMap<String, &'a RawValue>;
 type Annotations = HashMap<String, Option<String>>;
 
 /// Registers the hook in `config.json` at `path`, if that is a pause container's and does not have it
-/// already. If it cannot be read, the real runtime reports that.
+/// already. If it cannot be read, the real runtime reports that. What is no regular file is left to the real runtime,
+/// which must find in a pipe what was written to it.
 ///
 /// # Errors
-/// The file cannot be replaced, or whether this is a pause container cannot be told.
+/// The container speaks of an ENI, and the file cannot be replaced, or whether this is a pause container cannot be
+/// told.
 pub fn register(path: &Path, config: &Config) -> Result<()> {
-    let doing = || format!("registering the hook in {}", path.display());
-    match fs::metadata(path) {
-        Err(_) => return Ok(()),
-        // Reading a pipe would take from the real runtime what is in it.
-        Ok(file) if !file.is_file() => return refuse("not a regular file").doing(doing),
-        Ok(_) => {}
+    if !speaks_of_an_eni(path, &config.detect) {
+        return Ok(());
     }
+    let doing = || format!("registering the hook in {}", path.display());
     let Ok(bytes) = fs::read(path) else { return Ok(()) };
-    let changed = match std::str::from_utf8(&bytes).doing(|| "not UTF-8") {
-        Ok(text) => registered(text, config),
-        Err(error) => Err(error),
-    };
-    match changed {
-        Ok(Some(text)) => replace(path, &text).doing(doing),
-        // The real runtime may be less strict than we are, and would start it without its network.
-        Err(error) if speaks_of(&bytes, &config.detect.annotation) => Err(error).doing(doing),
-        Ok(None) | Err(_) => Ok(()),
+    // The real runtime may be less strict than we are, and would start it without its network.
+    let text = std::str::from_utf8(&bytes).doing(|| "not UTF-8").doing(doing)?;
+    match registered(text, config).doing(doing)? {
+        Some(text) => replace(path, &text).doing(doing),
+        None => Ok(()),
     }
 }
 
-/// Whether `config.json` at `path` has an annotation about an ENI. Where our configuration cannot be
-/// read, a container that has one must not start without its network.
+/// Whether the container whose `config.json` this is speaks of an ENI.
 #[must_use]
-pub fn is_meant(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| file.is_file())
-        && fs::read(path).is_ok_and(|bytes| speaks_of(&bytes, annotations::PREFIX))
+pub fn speaks_of_an_eni(path: &Path, detect: &Detect) -> bool {
+    let mut mention = Mention::new(detect);
+    mention.search_file(path);
+    mention.is_found()
 }
 
 /// The text with the hook registered; `None` if it is registered already, or is not to be.
@@ -172,10 +169,6 @@ fn with_item(list: &str, item: &str) -> Result<String> {
     let before = list.strip_suffix(']').unwrap_or_default();
     let comma = if items.is_empty() { "" } else { "," };
     Ok(format!("{before}{comma}{item}]"))
-}
-
-fn speaks_of(text: &[u8], key: &str) -> bool {
-    text.windows(key.len().max(1)).any(|window| window == key.as_bytes())
 }
 
 /// Puts a new file in the place of `path`, in one moment. Where that is a link, the link is

@@ -148,8 +148,38 @@ fn what_cannot_be_understood_is_refused_only_if_it_speaks_of_us() {
         assert!(line.starts_with("registering the hook in /"), "{line}");
         assert_eq!(fs::read_to_string(&path).expect("read"), text);
     }
-    fs::write(&path, [b"\"com.amazonaws.ecs.container-name\xff".as_slice(), b"\""].concat())
-        .expect("written");
+    fs::write(&path, [PAUSE.as_bytes(), b"\xff"].concat()).expect("written");
     assert!(register(&path, &config).expect_err("not text").line().contains("not UTF-8"));
-    assert!(register(folder.path(), &config).is_err());
+}
+
+#[test]
+fn what_is_odd_about_others_is_the_real_runtimes_business() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.json");
+    for text in [
+        b"\"com.amazonaws.ecs.container-name\": \"web\", \xff".to_vec(),
+        b"{\"annotations\": {\"a\": null, \"a\": \"\\ud800\"}, \"annotations\": []".to_vec(),
+        vec![b'x'; 17 << 20],
+    ] {
+        fs::write(&path, &text).expect("written");
+        register(&path, &Config::default()).expect("left alone");
+        assert!(fs::read(&path).expect("read") == text);
+    }
+    // A folder, and a pipe that nobody writes to.
+    register(folder.path(), &Config::default()).expect("left alone");
+    fs::remove_file(&path).expect("removed");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    register(&path, &Config::default()).expect("left alone");
+}
+
+#[test]
+fn a_key_that_is_written_with_escapes_is_the_same_key() {
+    let text =
+        r#"{"annotations": {"\u0063om.amazonaws.ecs.container-name": "\u007einternal~ecs~pause"}}"#;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.json");
+    fs::write(&path, text).expect("written");
+    register(&path, &Config::default()).expect("registered");
+    let new: Value = fs::read_to_string(&path).expect("read").parse().expect("JSON");
+    assert_eq!(new["hooks"]["poststop"], json!([ours("poststop")]));
 }
