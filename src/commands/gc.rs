@@ -1,6 +1,6 @@
 //! `gc`: takes down tasks that are over and had no `poststop`, as after a failed start under crun or podman;
-//! restores ENIs that nobody told of; writes records again, and installs our nftables rules again, where
-//! somebody flushed them.
+//! restores ENIs that nobody told of; writes records again that somebody flushed, and mends what is broken under
+//! tasks that run.
 
 use crate::{
     commands::{
@@ -44,8 +44,9 @@ pub fn collect(config: &Config) -> Result<Report> {
             Err(error) => report.add(Err(error)),
         }
     }
-    for port in orphans(&instance, &links, &known)? {
-        report.add(delete(&instance, port));
+    match orphans(&instance, &links, &known) {
+        Ok(ports) => ports.iter().for_each(|port| report.add(delete(&instance, port))),
+        Err(error) => report.add(Err(error)),
     }
     for (link, label) in strays(&links) {
         if !known.iter().any(|record| is_eni(link, &record.label)) {
