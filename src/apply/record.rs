@@ -12,10 +12,6 @@ use crate::{
 pub fn take(record: &Record) -> Result<Applied> {
     let records = Records::open()?;
     if !records.are_kept() {
-        log::info!(
-            "this kernel has no nf_tables: nothing but the port tells whose the ENI is, and a task that \
-             may can delete that"
-        );
         return Ok(Applied::Already);
     }
     let eni = record.label.eni;

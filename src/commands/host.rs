@@ -5,6 +5,7 @@ use crate::{
     error::{Doing, Result, refuse},
     input::config::Config,
     kernel::{
+        abilities::can_lock_ports,
         sides::{Sides, Space},
         socket::Netlink,
     },
@@ -43,7 +44,29 @@ pub fn set_up(config: &Config) -> Result<Vec<String>> {
         done.push(format!("bridge {bridge} is created"));
     }
     transact(&steps, &Sides { instance, task: None }, &limits, &mut Timings::start())?;
+    warn_of_lacks(config);
     Ok(done)
+}
+
+/// What this kernel lacks is said here, and so once a boot, and not at every start: a start that fails has one line
+/// to say.
+fn warn_of_lacks(config: &Config) {
+    match can_lock_ports() {
+        Ok(false) if config.credentials.isolation => log::warn!(
+            "this kernel has no locked bridge ports (Linux 5.18): tasks are isolated from each other, but can \
+             pretend to have another MAC address"
+        ),
+        Ok(_) => {}
+        Err(error) => {
+            log::warn!("whether bridge ports can be locked could not be tried: {}", error.line());
+        }
+    }
+    if Records::open().is_ok_and(|records| !records.are_kept()) {
+        log::warn!(
+            "this kernel has no nf_tables: nothing but the port tells whose an ENI is, and a task that may can \
+             delete that"
+        );
+    }
 }
 
 /// Puts the rules back where there is a bridge without them: somebody flushed them.

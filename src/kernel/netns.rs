@@ -4,7 +4,7 @@ use crate::error::{Doing, KernelError, Result};
 use nix::{
     errno::Errno,
     libc,
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::statfs::{FsType, fstatfs},
 };
 use std::{
@@ -84,6 +84,21 @@ impl Netns {
         setns(&self.file, CloneFlags::CLONE_NEWNET)
             .map_err(KernelError::from)
             .doing(|| "entering the network namespace")?;
+        let visit = Visit { home };
+        let outcome = work();
+        drop(visit);
+        outcome
+    }
+
+    /// Runs `work` in a new namespace, which is gone when `work` is done.
+    ///
+    /// # Errors
+    /// There can be none, or `work` fails.
+    pub fn within_new<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let home = Self::current()?;
+        unshare(CloneFlags::CLONE_NEWNET)
+            .map_err(KernelError::from)
+            .doing(|| "making a network namespace")?;
         let visit = Visit { home };
         let outcome = work();
         drop(visit);
