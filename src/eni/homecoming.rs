@@ -5,7 +5,7 @@ use crate::{
     eni::{
         journey::{find_in, take_out},
         neighbours,
-        restore::{completed, restore},
+        restore::{AtHome, completed, restore},
         search::each_namespace,
         stacked,
     },
@@ -107,7 +107,7 @@ impl<'a> Instance<'a> {
         let eni = label.eni;
         self.refuse_uplink(link, eni)?;
         stacked::remove(&self.space, link, eni)?;
-        let Some(name) = restore(&self.space.netlink, link, label, false)? else {
+        let Some(name) = restore(&self.space.netlink, link, label, &AtHome::default())? else {
             return Ok(format!("ENI {eni} is no longer attached"));
         };
         Ok(format!("ENI {eni} is home as {name}"))

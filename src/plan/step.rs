@@ -4,6 +4,7 @@
 //! undoes it.
 
 use crate::{
+    eni::restore::AtHome,
     error::{Doing, Result},
     net::{
         form::Form, mac::Mac, name::InterfaceName, offloads::Offloads, route::Route, rule::Rule,
@@ -111,8 +112,8 @@ pub enum Step {
         index: u32,
         /// The label: its name and MTU on the instance, among others.
         label: Label,
-        /// Whether it was up there.
-        was_up: bool,
+        /// What it had there besides.
+        at_home: AtHome,
         /// What it is called inside.
         inside: InterfaceName,
         /// Its MTU inside in bytes, if it shall change.
@@ -138,12 +139,14 @@ pub enum Step {
         /// Its MTU in bytes.
         mtu: u32,
     },
-    /// Label an interface of the task with whose it is. Goes away with the interface.
+    /// Label an interface of the task with whose it is.
     SetLabel {
         /// The interface.
         link: InterfaceName,
         /// The label.
         label: Label,
+        /// What its alias was before.
+        before: Option<String>,
     },
     /// Set an option of an interface. Goes away with the interface, so there is nothing to undo.
     SetOption {

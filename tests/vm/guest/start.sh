@@ -98,7 +98,10 @@ fi
 report "# $(cat /tmp/error)"
 container z
 inside z ip route add blackhole default
+ip link set "$(name_of $eni)" alias "my uplink"
 call prestart z 2>/tmp/error
 check "a start fails" [ $? -eq 1 ]
 check "with one line about it" one_line "another route"
+check "an administrator's alias is back" links "nic(\"$eni\").ifalias == \"my uplink\""
+ip link set "$(name_of $eni)" alias ""
 end z
