@@ -39,6 +39,7 @@ pub fn set_up(
 ) -> Result<()> {
     let limits = Limits::start(config.deadline(), config.eni.link_up_timeout())?;
     let sides = open(container)?;
+    wait_for_others(&sides, &limits)?;
     let id = short_id(&container.id);
     let (netns, credentials) = (sides.task()?.id(), &config.credentials);
     let pause = pause_of(container)?;
@@ -73,6 +74,16 @@ pub fn set_up(
     };
     log::info!("{} in {timings}", summary(&container.id, task, &plan));
     Ok(())
+}
+
+/// An engine may have registered the hook for both stages, and call them at once. What one of two calls finds done
+/// by the other it must not undo, nor rely upon as long as the other may undo it; so they work one after the other,
+/// and the second finds all of it done, or nothing.
+fn wait_for_others(sides: &Sides, limits: &Limits) -> Result<()> {
+    let netns = &sides.task()?.netns;
+    limits.wait_until(|| netns.try_lock()).doing(|| {
+        "waiting for another call, or another program, to let go of the lock on the network namespace"
+    })
 }
 
 /// A task that is over, and whose runtime never called `poststop`, has the ENI or the namespace.

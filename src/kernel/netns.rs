@@ -1,4 +1,4 @@
-//! Network namespaces: open, enter. The only user of `setns`.
+//! Network namespaces: open, enter, lock. The only user of `setns`.
 
 use crate::error::{Doing, KernelError, Result};
 use nix::{
@@ -8,7 +8,7 @@ use nix::{
     sys::statfs::{FsType, fstatfs},
 };
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
@@ -103,6 +103,20 @@ impl Netns {
         let outcome = work();
         drop(visit);
         outcome
+    }
+
+    /// Takes the lock on the namespace (flock(2)), which this value has as long as it lives. False: somebody else
+    /// has it. Every program of this machine that opens a namespace opens the same inode (`ns_get_path`,
+    /// fs/nsfs.c); only those who may see a process in there can open it.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub fn try_lock(&self) -> Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(KernelError::from(error).into()),
+        }
     }
 }
 
