@@ -5,6 +5,7 @@ mod attempt;
 mod block;
 mod branch;
 mod eni;
+mod host;
 mod option;
 pub mod outcome;
 mod port;

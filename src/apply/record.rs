@@ -17,10 +17,12 @@ pub fn take(record: &Record) -> Result<Applied> {
     let eni = record.label.eni;
     match records.add(record) {
         Err(error) if error.is_exists() => match records.of(eni)? {
-            Some(other) if is_same_task(&other, record) => {
-                records.replace(record)?;
-                Ok(Applied::Already)
-            }
+            Some(other) if is_same_task(&other, record) => match records.replace(record) {
+                Err(error) if error.is_absent() => {
+                    Err(Error::Overtaken(format!("the record of ENI {eni} has just gone")))
+                }
+                replaced => Ok(replaced.map(|()| Applied::Already)?),
+            },
             _ => Err(Error::Overtaken(format!("another task took ENI {eni}"))),
         },
         added => {

@@ -4,7 +4,7 @@ use crate::{
     apply::{
         address,
         attempt::Attempt,
-        block, branch, eni, option,
+        block, branch, eni, host, option,
         outcome::{Applied, ensured, outcome_of},
         port, record, wait,
     },
@@ -31,6 +31,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             attempt.set(*side, link, &change)
         }
         Step::TakeRecord { record } => record::take(record),
+        Step::CheckHost { families, bridge } => host::check(attempt, families, *bridge),
         Step::Normalise { side, index, form, alternative_names, .. } => {
             eni::normalise(attempt, *side, *index, form, alternative_names)
         }
@@ -112,6 +113,7 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         // The bridge is the instance's, not the task's, and others may use it by now. The rest
         // are properties of a link and go away with it.
         Step::InstallNftables { .. }
+        | Step::CheckHost { .. }
         | Step::CreateBridge { .. }
         | Step::SetMac { .. }
         | Step::SetOffloads { .. }

@@ -18,6 +18,7 @@ mod ruleset;
 mod seal;
 mod socket;
 mod task;
+pub mod teardown;
 mod text;
 
 pub use ensure::{ensure, ensure_blocked};

@@ -10,7 +10,7 @@ use crate::{
         form::Form, mac::Mac, name::InterfaceName, offloads::Offloads, route::Route, rule::Rule,
         side::Side,
     },
-    nft::Ruleset,
+    nft::{Family, Ruleset},
     task::{branch::Branch, label::Label, lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
@@ -49,6 +49,14 @@ pub enum Step {
     TakeRecord {
         /// What is recorded.
         record: Record,
+    },
+    /// Make sure that the bridge and the rules that the plan relies on are there still. From the record on,
+    /// `host-teardown` leaves them alone.
+    CheckHost {
+        /// The families of which there are rules.
+        families: Vec<Family>,
+        /// The bridge's index.
+        bridge: Option<u32>,
     },
     /// Give the ENI the form that an interface is born with, whatever an earlier task or an administrator
     /// made of it. Only its other names come back, if the start fails.
@@ -233,6 +241,7 @@ impl Step {
             Self::CreateBridge { .. } => "bridge",
             Self::SetMac { .. } => "mac",
             Self::TakeRecord { .. } => "record",
+            Self::CheckHost { .. } => "check",
             Self::Normalise { .. } => "form",
             Self::SetOffloads { .. } => "offloads",
             Self::CreateVeth { .. } => "veth",

@@ -42,6 +42,12 @@ impl World {
                 }
                 _ => Ok(self.record.replace(record.clone()).is_none()),
             },
+            Step::CheckHost { families, bridge } => {
+                let mut devices = self.instance.devices.values();
+                let has = |index| devices.any(|device| device.link.index == index);
+                let is_there = bridge.is_none_or(has) && (families.is_empty() || self.has_nftables);
+                if is_there { Ok(false) } else { Err("gone".to_owned()) }
+            }
             Step::Normalise { side, index, .. } => {
                 let mut devices = self.side(*side).devices.values_mut();
                 let device = devices.find(|device| device.link.index == *index).ok_or("no link")?;
@@ -196,6 +202,7 @@ impl World {
             }
             // Never undone, gone with its link, or the last step.
             Step::InstallNftables { .. }
+            | Step::CheckHost { .. }
             | Step::CreateBridge { .. }
             | Step::SetMac { .. }
             | Step::SetOffloads { .. }

@@ -4,6 +4,7 @@ mod firewalls;
 mod program;
 mod rules;
 mod switches;
+mod teardown;
 
 use crate::fixtures::{Instance, Netns};
 

@@ -105,3 +105,16 @@ check "with one line about it" one_line "another route"
 check "an administrator's alias is back" links "nic(\"$eni\").ifalias == \"my uplink\""
 ip link set "$(name_of $eni)" alias ""
 end z
+
+topic "the bridge and the rules are taken away"
+start y
+check "not while a task is there" refused "stop their tasks first" $hook host-teardown
+call poststop y
+end y
+nft add element inet oci_awsvpc_tasks tasks '{ 00:00:00:00:00:00 comment "teardown by 4711@1" }'
+check "by another call, after one that was killed" $hook host-teardown
+check "no table is left" [ -z "$(nft list tables)" ]
+check "a task makes all of it anew" start y
+check "and reaches the VPC" works y
+call poststop y
+end y
