@@ -61,13 +61,14 @@ pub enum Command {
         #[arg(value_name = "ENI")]
         eni: Mac,
     },
-    /// Make the bridge and the nftables rules, as the first task does where they are missing
+    /// Make the bridge and the nftables rules, as the first task does where they are missing; and warn of what
+    /// this kernel lacks
     HostSetup {
         /// Print the rules, and change nothing
         #[arg(long)]
         print: bool,
     },
-    /// Take the bridge and the nftables rules away, if no task is there
+    /// Take the bridge and the nftables rules away, if no task is there or starts
     HostTeardown,
 }
 

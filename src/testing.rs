@@ -2,6 +2,7 @@
 
 pub use crate::{
     apply::transact,
+    eni::restore::AtHome,
     error::{Error, Result},
     input::{
         annotations::{PREFIX, task_of},

@@ -5,7 +5,10 @@ use crate::{
         attempt::Attempt,
         outcome::{Applied, outcome_of},
     },
-    eni::{journey, normal_form, restore::restore},
+    eni::{
+        journey, normal_form,
+        restore::{AtHome, restore},
+    },
     error::{Doing, Error, Result},
     net::{form::Form, name::InterfaceName, offloads::Offloads, side::Side},
     snapshot::ownership::find,
@@ -17,7 +20,7 @@ pub fn move_in(
     attempt: &Attempt<'_>,
     index: u32,
     label: &Label,
-    was_up: bool,
+    at_home: &AtHome,
     inside: &InterfaceName,
     mtu: Option<u32>,
 ) -> Result<Applied> {
@@ -28,7 +31,7 @@ pub fn move_in(
         }
         moved => {
             if moved.is_err() {
-                bring_home(attempt, label, was_up)?;
+                bring_home(attempt, label, at_home)?;
             }
             outcome_of(moved)
         }
@@ -36,12 +39,12 @@ pub fn move_in(
 }
 
 /// Moves the ENI out of the task, if it is in there, and makes it what it was.
-pub fn bring_home(attempt: &Attempt<'_>, label: &Label, up: bool) -> Result<()> {
+pub fn bring_home(attempt: &Attempt<'_>, label: &Label, at_home: &AtHome) -> Result<()> {
     let instance = &attempt.sides.instance;
     if journey::take_out(attempt.sides.task()?, instance, label)? {
         let links = instance.netlink.links().doing(|| "listing the instance's links")?;
         if let Some(link) = find(&links, label) {
-            restore(&instance.netlink, link, label, up)?;
+            restore(&instance.netlink, link, label, at_home)?;
         }
     }
     Ok(())

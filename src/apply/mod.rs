@@ -6,6 +6,7 @@ mod block;
 mod branch;
 mod eni;
 pub mod holds;
+mod host;
 mod option;
 pub mod outcome;
 mod port;

@@ -77,17 +77,7 @@ pub fn configure_port(
 ) -> Result<Applied> {
     let index = attempt.index(Side::Instance, &lease.link_name())?;
     let flags = if isolated { PortFlags::Isolated } else { PortFlags::Default };
-    attempt.instance().configure_port(index, &label.to_string(), flags)?;
-    if isolated {
-        let port = attempt.instance().link(&lease.link_name())?;
-        if port.is_some_and(|port| port.locked != Some(true)) {
-            log::warn!(
-                "this kernel has no locked bridge ports (Linux 5.18): tasks are isolated from \
-                 each other, but can pretend to have another MAC address"
-            );
-        }
-    }
-    Ok(Applied::Changed)
+    outcome_of(attempt.instance().configure_port(index, &label.to_string(), flags))
 }
 
 /// Binds the task's MAC address to the port.

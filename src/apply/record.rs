@@ -12,19 +12,17 @@ use crate::{
 pub fn take(record: &Record) -> Result<Applied> {
     let records = Records::open()?;
     if !records.are_kept() {
-        log::info!(
-            "this kernel has no nf_tables: nothing but the port tells whose the ENI is, and a task that \
-             may can delete that"
-        );
         return Ok(Applied::Already);
     }
     let eni = record.label.eni;
     match records.add(record) {
         Err(error) if error.is_exists() => match records.of(eni)? {
-            Some(other) if is_same_task(&other, record) => {
-                records.replace(record)?;
-                Ok(Applied::Already)
-            }
+            Some(other) if is_same_task(&other, record) => match records.replace(record) {
+                Err(error) if error.is_absent() => {
+                    Err(Error::Overtaken(format!("the record of ENI {eni} has just gone")))
+                }
+                replaced => Ok(replaced.map(|()| Applied::Already)?),
+            },
             _ => Err(Error::Overtaken(format!("another task took ENI {eni}"))),
         },
         added => {

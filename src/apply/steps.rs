@@ -4,13 +4,13 @@ use crate::{
     apply::{
         address,
         attempt::Attempt,
-        block, branch, eni, option,
+        block, branch, eni, host, option,
         outcome::{Applied, ensured, outcome_of},
         port, record, wait,
     },
     error::Result,
     kernel::link::{LinkChange, Vlan},
-    net::side::Side,
+    net::{name::InterfaceName, side::Side},
     nft::{self, Family, records::Records},
     plan::step::Step,
 };
@@ -31,6 +31,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             attempt.set(*side, link, &change)
         }
         Step::TakeRecord { record } => record::take(record),
+        Step::CheckHost { families, bridge } => host::check(attempt, families, *bridge),
         Step::Normalise { side, index, form, alternative_names, .. } => {
             eni::normalise(attempt, *side, *index, form, alternative_names)
         }
@@ -47,8 +48,8 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             Err(error) if error.is_absent() => Ok(Applied::Already),
             deleted => outcome_of(deleted),
         },
-        Step::MoveIn { index, label, was_up, inside, mtu } => {
-            eni::move_in(attempt, *index, label, *was_up, inside, *mtu)
+        Step::MoveIn { index, label, at_home, inside, mtu } => {
+            eni::move_in(attempt, *index, label, at_home, inside, *mtu)
         }
         Step::DeleteLeftover { index, .. } => match instance.delete_link(*index) {
             Err(error) if error.is_no_device() => Ok(Applied::Already),
@@ -59,9 +60,8 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             let link = Vlan { trunk, id, netns, mac: *mac, mtu: *mtu };
             branch::create_branch(attempt, *branch, &link, inside)
         }
-        Step::SetLabel { link, label } => {
-            let change = LinkChange { alias: Some(label.to_string()), ..LinkChange::default() };
-            attempt.set(Side::Task, link, &change)
+        Step::SetLabel { link, label, .. } => {
+            attempt.set(Side::Task, link, &alias(&label.to_string()))
         }
         Step::SetOption { side, family, link, option, value } => {
             option::ensure_option(attempt, *side, family, link, option, value)
@@ -95,7 +95,7 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         }
         Step::CreateVeth { lease, .. } => port::delete_veth(attempt, *lease),
         Step::DeletePolicyRule { rule } => ensured(attempt.instance().add_rule(rule)).map(|_| ()),
-        Step::MoveIn { label, was_up, .. } => Ok(eni::bring_home(attempt, label, *was_up)?),
+        Step::MoveIn { label, at_home, .. } => eni::bring_home(attempt, label, at_home),
         Step::CreateBranch { inside, .. } => branch::delete_branch(attempt, inside),
         Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
             address::delete_address(attempt, *side, link, *address)
@@ -107,15 +107,14 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         Step::AddNeighbour { side, link, address, .. } => {
             address::delete_neighbour(attempt, *side, link, *address)
         }
-        Step::SetUp { side: side @ Side::Task, link } => {
-            match attempt.set(*side, link, &switched(false)) {
-                Err(_) if attempt.task()?.link(link)?.is_none() => Ok(()),
-                changed => changed.map(|_| ()),
-            }
+        Step::SetLabel { link, before, .. } => {
+            set_back(attempt, link, &alias(before.as_deref().unwrap_or_default()))
         }
+        Step::SetUp { side: Side::Task, link } => set_back(attempt, link, &switched(false)),
         // The bridge is the instance's, not the task's, and others may use it by now. The rest
         // are properties of a link and go away with it.
         Step::InstallNftables { .. }
+        | Step::CheckHost { .. }
         | Step::CreateBridge { .. }
         | Step::SetMac { .. }
         | Step::SetOffloads { .. }
@@ -125,11 +124,23 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         | Step::ConfigurePort { .. }
         | Step::AddFdbEntry { .. }
         | Step::DeleteLeftover { .. }
-        | Step::SetLabel { .. }
         | Step::Unblock
         | Step::SetOption { .. }
         | Step::AwaitRunning { .. } => Ok(()),
     }
+}
+
+/// Sets properties of a link of the task back, if it is still there.
+fn set_back(attempt: &Attempt<'_>, link: &InterfaceName, change: &LinkChange) -> Result<()> {
+    match attempt.set(Side::Task, link, change) {
+        Err(_) if attempt.task()?.link(link)?.is_none() => Ok(()),
+        changed => changed.map(|_| ()),
+    }
+}
+
+/// A link with another alias; the empty one is none.
+fn alias(text: &str) -> LinkChange {
+    LinkChange { alias: Some(text.to_owned()), ..LinkChange::default() }
 }
 
 /// A link switched on or off.

@@ -21,7 +21,7 @@ use ipnetwork::IpNetwork;
 use std::{collections::BTreeSet, time::Duration};
 
 /// How often another hook may be faster before this one gives up. Each time, another lease is tried.
-const MAX_RACES: usize = 64;
+const MAX_RACES: u32 = 64;
 
 /// How long to wait after the first lost race, and how much longer after each further one.
 const BACK_OFF: Duration = Duration::from_micros(200);
@@ -39,6 +39,7 @@ pub fn set_up(
 ) -> Result<()> {
     let limits = Limits::start(config.deadline(), config.eni.link_up_timeout())?;
     let sides = open(container)?;
+    wait_for_others(&sides, &limits)?;
     let id = short_id(&container.id);
     let (netns, credentials) = (sides.task()?.id(), &config.credentials);
     let pause = pause_of(container)?;
@@ -46,33 +47,44 @@ pub fn set_up(
     let ruleset = Ruleset::of_instance(credentials, &config.host);
     timings.lap("open");
     let attached_by = timings.begin() + Duration::from_secs(config.eni.attach_timeout_seconds);
-    let mut lost = BTreeSet::new();
+    let (mut races, mut lost) = (0, BTreeSet::new());
     let plan = loop {
-        let mut snapshot = match wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)? {
-            Sight::Clear(snapshot) => snapshot,
-            Sight::Abandoned(record) => {
-                take_down(&record, config)?;
-                continue;
-            }
+        let mut attempt = || {
+            let look = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)?;
+            let mut snapshot = match look {
+                Sight::Clear(snapshot) => snapshot,
+                Sight::Abandoned(record) => return take_down(&record, config).map(|()| None),
+            };
+            snapshot.taken.extend(&lost);
+            timings.lap("look");
+            let plan = plan(&request, &ruleset, &snapshot)?;
+            timings.lap("plan");
+            lost.insert(plan.lease);
+            transact(&plan.steps, &sides, &limits, timings).map(|()| Some(plan))
         };
-        snapshot.taken.extend(&lost);
-        timings.lap("look");
-        let plan = plan(&request, &ruleset, &snapshot)?;
-        timings.lap("plan");
-        match transact(&plan.steps, &sides, &limits, timings) {
-            Err(error) if error.is_overtaken() && lost.len() < MAX_RACES => {
+        match attempt() {
+            Err(error) if error.is_overtaken() && races < MAX_RACES => {
                 log::debug!("once more: {}", error.line());
-                lost.insert(plan.lease);
-                std::thread::sleep(BACK_OFF * u32::try_from(lost.len()).unwrap_or(1));
+                races += 1;
+                std::thread::sleep(BACK_OFF * races);
             }
-            outcome => {
-                outcome?;
-                break plan;
-            }
+            Err(error) => return Err(error),
+            Ok(None) => {}
+            Ok(Some(plan)) => break plan,
         }
     };
     log::info!("{} in {timings}", summary(&container.id, task, &plan));
     Ok(())
+}
+
+/// An engine may have registered the hook for both stages, and call them at once. What one of two calls finds done
+/// by the other it must not undo, nor rely upon as long as the other may undo it; so they work one after the other,
+/// and the second finds all of it done, or nothing.
+fn wait_for_others(sides: &Sides, limits: &Limits) -> Result<()> {
+    let netns = &sides.task()?.netns;
+    limits.wait_until(|| netns.try_lock()).doing(|| {
+        "waiting for another call, or another program, to let go of the lock on the network namespace"
+    })
 }
 
 /// A task that is over, and whose runtime never called `poststop`, has the ENI or the namespace.

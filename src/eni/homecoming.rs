@@ -5,7 +5,7 @@ use crate::{
     eni::{
         journey::{find_in, take_out},
         neighbours,
-        restore::{completed, restore},
+        restore::{AtHome, completed, restore},
         search::{each_namespace, own_namespace},
         stacked,
     },
@@ -114,7 +114,7 @@ impl<'a> Instance<'a> {
         let eni = label.eni;
         self.refuse_uplink(link, eni)?;
         let held = stacked::remove(&self.space, link, eni)?;
-        let outcome = match restore(&self.space.netlink, link, label, false)? {
+        let outcome = match restore(&self.space.netlink, link, label, &AtHome::default())? {
             Some(name) => format!("ENI {eni} is home as {name}"),
             None => format!("ENI {eni} is no longer attached"),
         };

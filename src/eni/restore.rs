@@ -24,11 +24,37 @@ pub(super) const DOWN: LinkChange =
 
 const UP: LinkChange = LinkChange { up: Some(true), ..DOWN };
 
+/// What an ENI had on the instance that no label has room for: a start that fails gives it back, the end of a
+/// task does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtHome {
+    /// Whether it was switched on.
+    pub up: bool,
+    /// The alias that an administrator gave it.
+    pub alias: Option<String>,
+}
+
+impl AtHome {
+    /// What a link of the instance has. A label in its alias is ours, and is not given back; nor is one that is
+    /// not UTF-8, which we cannot tell from another.
+    #[must_use]
+    pub fn of(link: &Link) -> Self {
+        let is_text = |alias: &String| !alias.contains(char::REPLACEMENT_CHARACTER);
+        let alias = link.alias.clone().filter(|alias| label_of(link).is_none() && is_text(alias));
+        Self { up: link.up, alias }
+    }
+}
+
 /// Makes an ENI that is on the instance what it was before: its name, MTU and MAC address, no
-/// address, no label, its form, its offloads, rings and queues, and switched on only if `up`. Gives its name, or
+/// address, no label, its form, its offloads, rings and queues, and what it had `at_home`. Gives its name, or
 /// `None` if it has left. What of its form, offloads, rings and queues cannot be reset is named in a warning.
-pub fn restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Result<Option<String>> {
-    let restored = try_restore(instance, link, label, up).and_then(|name| {
+pub fn restore(
+    instance: &Netlink,
+    link: &Link,
+    label: &Label,
+    at_home: &AtHome,
+) -> Result<Option<String>> {
+    let restored = try_restore(instance, link, label, at_home).and_then(|name| {
         let oddities = oddities(instance, link.index, label)?;
         if !oddities.is_empty() {
             let (eni, what) = (label.eni, oddities.join(", "));
@@ -103,9 +129,9 @@ pub fn completed(record: &Record, instance: &Netlink, eni: &Link) -> Result<Labe
     Ok(label)
 }
 
-fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answer<String> {
+fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome) -> Answer<String> {
     let renamed = link.name != label.name.as_str();
-    if link.up && (renamed || !up) {
+    if link.up && (renamed || !at_home.up) {
         instance.set_link(link.index, &DOWN)?;
     }
     normal_form::put_on(instance, link.index, &link.form, &link.alternative_names)?;
@@ -122,8 +148,8 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, up: bool) -> Answ
         name: renamed.then(|| label.name.to_string()),
         mtu: (link.mtu != label.mtu && link.accepts_mtu(label.mtu)).then_some(label.mtu),
         mac: (link.mac != Some(label.eni)).then_some(label.eni),
-        alias: link.alias.is_some().then(String::new),
-        up: up.then_some(true),
+        alias: (link.alias != at_home.alias).then(|| at_home.alias.clone().unwrap_or_default()),
+        up: at_home.up.then_some(true),
     };
     let mut outcome = instance.set_link(link.index, &change);
     let taken =

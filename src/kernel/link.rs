@@ -8,7 +8,7 @@ use crate::{
 use nix::errno::Errno;
 use rtnetlink::{
     LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVlan,
-    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
+    packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL},
     packet_route::{
         RouteNetlinkMessage,
         link::{InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkMessage},
@@ -183,7 +183,7 @@ impl Netlink {
     /// Labels a bridge port, sets its flags and switches it on, in one message, so that it never
     /// forwards a frame that it should not.
     pub fn configure_port(&self, index: u32, alias: &str, flags: PortFlags) -> Answer<()> {
-        let port = LinkBridgePort::new(index).alias(alias).up();
+        let port = LinkBridgePort::new(index).append_extra_attribute(alias_of(alias)).up();
         let port = match flags {
             PortFlags::Default => port,
             PortFlags::Isolated => port
@@ -241,11 +241,19 @@ fn message_for(index: u32, change: &LinkChange) -> LinkMessageBuilder<LinkUnspec
         link = link.address(mac.bytes().to_vec());
     }
     if let Some(alias) = &change.alias {
-        link = link.alias(alias);
+        link = link.append_extra_attribute(alias_of(alias));
     }
     match change.up {
         Some(true) => link.up(),
         Some(false) => link.down(),
         None => link,
     }
+}
+
+/// An alias without a terminator, which the kernel would count, so that one of 255 bytes would be too long
+/// (`dev_set_alias`, net/core/dev.c). The empty one has a terminator: an attribute must not be empty.
+fn alias_of(text: &str) -> LinkAttribute {
+    const IFLA_IFALIAS: u16 = 20; // linux/if_link.h
+    let bytes = if text.is_empty() { vec![0] } else { text.as_bytes().to_owned() };
+    LinkAttribute::Other(DefaultNla::new(IFLA_IFALIAS, bytes))
 }

@@ -3,6 +3,7 @@
 //! Every function is one verb on one kind of object and fails with a [`KernelError`](crate::error::KernelError):
 //! the errno, and the kernel's own sentence where it has one.
 
+pub mod abilities;
 pub mod address;
 pub mod attributes;
 pub mod bus;

@@ -1,14 +1,14 @@
-//! Network namespaces: open, enter. The only user of `setns`.
+//! Network namespaces: open, enter, lock. The only user of `setns`.
 
 use crate::error::{Doing, KernelError, Result};
 use nix::{
     errno::Errno,
     libc,
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::statfs::{FsType, fstatfs},
 };
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
@@ -95,6 +95,35 @@ impl Netns {
         let outcome = work();
         drop(visit);
         outcome
+    }
+
+    /// Runs `work` in a new namespace, which is gone when `work` is done.
+    ///
+    /// # Errors
+    /// There can be none, or `work` fails.
+    pub fn within_new<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let home = Self::current()?;
+        unshare(CloneFlags::CLONE_NEWNET)
+            .map_err(KernelError::from)
+            .doing(|| "making a network namespace")?;
+        let visit = Visit { home };
+        let outcome = work();
+        drop(visit);
+        outcome
+    }
+
+    /// Takes the lock on the namespace (flock(2)), which this value has as long as it lives. False: somebody else
+    /// has it. Every program of this machine that opens a namespace opens the same inode (`ns_get_path`,
+    /// fs/nsfs.c); only those who may see a process in there can open it.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub fn try_lock(&self) -> Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(KernelError::from(error).into()),
+        }
     }
 }
 

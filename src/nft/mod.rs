@@ -17,6 +17,7 @@ mod rule;
 mod ruleset;
 mod socket;
 mod task;
+pub mod teardown;
 mod text;
 
 pub use ensure::ensure;

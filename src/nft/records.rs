@@ -21,7 +21,7 @@ use crate::{
 use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 
-const TABLE: &str = "oci_awsvpc_tasks";
+pub(super) const TABLE: &str = "oci_awsvpc_tasks";
 const SET: &str = "tasks";
 
 /// The type of keys, in the numbering of the program `nft` (`TYPE_ETHERADDR`, datatype.h).
@@ -38,7 +38,7 @@ const NFTA_SET_ELEM_USERDATA: u16 = 6;
 ///
 /// A kernel without `nf_tables` keeps none: then the labels on tasks' ports are all there is.
 #[derive(Debug)]
-pub struct Records(Option<Netfilter>);
+pub struct Records(pub(super) Option<Netfilter>);
 
 impl Records {
     /// Opens them.
@@ -59,25 +59,29 @@ impl Records {
     /// # Errors
     /// EEXIST where there is one; EMSGSIZE where it is too long.
     pub fn add(&self, record: &Record) -> Answer<()> {
+        self.put(record, creation())
+    }
+
+    /// Makes a record in the place of the one that is there, so that at no moment there is none.
+    ///
+    /// # Errors
+    /// ENOENT where there is none; EMSGSIZE where it is too long.
+    pub fn replace(&self, record: &Record) -> Answer<()> {
+        self.put(record, vec![deletion(record.label.eni.bytes())])
+    }
+
+    fn put(&self, record: &Record, before: Vec<Message>) -> Answer<()> {
         if record.to_string().len() > MAX_LEN {
             return Err(Errno::EMSGSIZE.into());
         }
-        let mut messages = creation();
-        messages.push(addition(record));
+        let messages = [before, vec![addition(record)]].concat();
         self.0.as_ref().map_or(Ok(()), |socket| socket.commit(messages, None))
-    }
-
-    /// Makes a record in the place of the one that is there.
-    pub fn replace(&self, record: &Record) -> Answer<()> {
-        self.delete(record.label.eni)?;
-        self.add(record)
     }
 
     /// The record of an ENI.
     pub fn of(&self, eni: Mac) -> Answer<Option<Record>> {
         let Some(socket) = &self.0 else { return Ok(None) };
-        let request = Message::new(message::GETSETELEM, 0, Family::Inet, list(&key(eni)));
-        let found = socket.get(&[request])?;
+        let found = socket.get(&[get(eni.bytes())])?;
         Ok(found.into_iter().flatten().flat_map(|list| records(&list)).next())
     }
 
@@ -93,31 +97,16 @@ impl Records {
 
     /// Deletes the record of an ENI, if there is one.
     pub fn delete(&self, eni: Mac) -> Answer<()> {
-        let request = Message::new(message::DELSETELEM, 0, Family::Inet, list(&key(eni)));
-        self.try_delete(request).map(|_| ())
-    }
-
-    /// Deletes the table, if no record is in it. Says whether it was there.
-    pub fn clear(&self) -> Answer<bool> {
-        if !self.all()?.is_empty() {
-            return Ok(false);
-        }
-        let name = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
-        self.try_delete(Message::new(message::DELTABLE, 0, Family::Inet, name))
-    }
-
-    /// Deletes what may be gone already. Says whether it was there.
-    fn try_delete(&self, request: Message) -> Answer<bool> {
-        let Some(socket) = &self.0 else { return Ok(false) };
-        match socket.commit(vec![request], None) {
-            Err(error) if error.errno == Errno::ENOENT => Ok(false),
-            deleted => deleted.map(|()| true),
+        let Some(socket) = &self.0 else { return Ok(()) };
+        match socket.commit(vec![deletion(eni.bytes())], None) {
+            Err(error) if error.errno == Errno::ENOENT => Ok(()),
+            deleted => deleted,
         }
     }
 }
 
 /// The table and the set, if they are not there.
-fn creation() -> Vec<Message> {
+pub(super) fn creation() -> Vec<Message> {
     let table = Attributes::new().text(message::NFTA_TABLE_NAME, TABLE);
     let set = Attributes::new()
         .text(message::NFTA_SET_TABLE, TABLE)
@@ -130,12 +119,26 @@ fn creation() -> Vec<Message> {
 }
 
 fn addition(record: &Record) -> Message {
-    let text = record.to_string();
+    element(record.label.eni.bytes(), &record.to_string())
+}
+
+/// A new element with a comment.
+pub(super) fn element(mac: [u8; 6], text: &str) -> Message {
     let length = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
     let comment = [&[COMMENT, length][..], text.as_bytes(), &[0]].concat();
-    let element = key(record.label.eni).put(NFTA_SET_ELEM_USERDATA, &comment);
+    let element = key(mac).put(NFTA_SET_ELEM_USERDATA, &comment);
     let flags = NLM_F_CREATE | NLM_F_EXCL;
     Message::new(message::NEWSETELEM, flags, Family::Inet, list(&element))
+}
+
+/// Asks for an element.
+pub(super) fn get(mac: [u8; 6]) -> Message {
+    Message::new(message::GETSETELEM, 0, Family::Inet, list(&key(mac)))
+}
+
+/// Deletes an element.
+pub(super) fn deletion(mac: [u8; 6]) -> Message {
+    Message::new(message::DELSETELEM, 0, Family::Inet, list(&key(mac)))
 }
 
 fn place() -> Attributes {
@@ -149,24 +152,30 @@ fn list(element: &Attributes) -> Attributes {
     place().nest(message::NFTA_SET_ELEM_LIST_ELEMENTS, &list)
 }
 
-fn key(eni: Mac) -> Attributes {
-    let value = Attributes::new().put(message::NFTA_DATA_VALUE, &eni.bytes());
+fn key(mac: [u8; 6]) -> Attributes {
+    let value = Attributes::new().put(message::NFTA_DATA_VALUE, &mac);
     Attributes::new().nest(message::NFTA_SET_ELEM_KEY, &value)
 }
 
 /// The records in a list of elements. What somebody else put there is passed over.
 fn records(list: &[u8]) -> Vec<Record> {
-    let elements = attribute(list, message::NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
-    attributes(elements).filter_map(|(_, element)| record(element)).collect()
+    commented(list).filter_map(|(key, text)| record(key, text)).collect()
 }
 
-fn record(element: &[u8]) -> Option<Record> {
-    let key = attribute(element, message::NFTA_SET_ELEM_KEY)?;
-    let eni = Mac::from_bytes(attribute(key, message::NFTA_DATA_VALUE)?)?;
-    let comment = attribute(element, NFTA_SET_ELEM_USERDATA)?;
-    let text = comment.strip_prefix(&[COMMENT])?.get(1..)?.strip_suffix(&[0])?;
-    let record = Record::parse(std::str::from_utf8(text).ok()?)?;
+fn record(key: &[u8], text: &str) -> Option<Record> {
+    let (eni, record) = (Mac::from_bytes(key)?, Record::parse(text)?);
     (record.label.eni == eni).then_some(record)
+}
+
+/// The elements in a list that have a comment: their keys and that.
+pub(super) fn commented(list: &[u8]) -> impl Iterator<Item = (&[u8], &str)> {
+    let elements = attribute(list, message::NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
+    attributes(elements).filter_map(|(_, element)| {
+        let key = attribute(element, message::NFTA_SET_ELEM_KEY)?;
+        let comment = attribute(element, NFTA_SET_ELEM_USERDATA)?;
+        let text = comment.strip_prefix(&[COMMENT])?.get(1..)?.strip_suffix(&[0])?;
+        Some((attribute(key, message::NFTA_DATA_VALUE)?, std::str::from_utf8(text).ok()?))
+    })
 }
 
 #[cfg(test)]
@@ -181,6 +190,6 @@ mod tests {
         let sent = addition(&record);
         assert_eq!(records(sent.bytes_of_attributes()), [record]);
         let other: Mac = "02:5a:a1:1a:43:43".parse().expect("a MAC");
-        assert_eq!(records(list(&key(other)).bytes()), []);
+        assert_eq!(records(list(&key(other.bytes())).bytes()), []);
     }
 }

@@ -65,6 +65,12 @@ impl Ruleset {
         Self { families, tables, switches, bridge_options: Vec::new() }
     }
 
+    /// The families of its tables.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        self.tables.iter().map(|table| table.family).collect()
+    }
+
     /// Whether nothing is wanted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

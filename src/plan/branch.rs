@@ -58,6 +58,6 @@ pub(super) fn arrival(
         inside: inside.clone(),
         mtu,
     });
-    steps.push(Step::SetLabel { link: inside, label: label.clone() });
+    steps.push(Step::SetLabel { link: inside, label: label.clone(), before: None });
     Ok((label, steps))
 }

@@ -1,13 +1,14 @@
 //! The ENI's part of a plan: how it comes in, and what it is given inside.
 
 use crate::{
+    eni::restore::AtHome,
     error::{Result, refuse},
     input::request::Request,
     net::{link::Link, name::InterfaceName, route::Route, side::Side},
     plan::branch,
     plan::step::Step,
     snapshot::{
-        labels::{label_at_home, label_of_adopted, looks_own},
+        labels::{label_at_home, label_of, label_of_adopted, looks_own},
         ownership::{OwnPort, is_own},
         view::Snapshot,
         whereabouts::{Whereabouts, absent},
@@ -35,11 +36,10 @@ pub(super) fn arrival(
             let label = label_at_home(link, request);
             let mtu = wanted_mtu(task, link, label.mtu)?;
             steps.extend(own_offloads(link, &label));
-            let (index, was_up) = (link.index, link.up);
             steps.push(Step::MoveIn {
-                index,
+                index: link.index,
                 label: label.clone(),
-                was_up,
+                at_home: AtHome::of(link),
                 inside: inside.clone(),
                 mtu,
             });
@@ -89,7 +89,8 @@ fn stay(
     let label = label.within(MAX_LEN);
     steps.extend(own_mac(link, task));
     if link.alias.as_ref() != Some(&label.to_string()) {
-        steps.push(Step::SetLabel { link: inside.clone(), label: label.clone() });
+        let before = link.alias.clone();
+        steps.push(Step::SetLabel { link: inside.clone(), label: label.clone(), before });
     }
     Ok((label, steps))
 }
@@ -99,7 +100,7 @@ pub(super) fn normalisation(whereabouts: &Whereabouts, task: &Task) -> Option<St
     let (link, side) = match whereabouts {
         Whereabouts::Home(link) => (link, Side::Instance),
         // One that an OCI runtime moved in is as it was; a branch is made by us.
-        Whereabouts::Inside(link) if task.branch.is_none() && link.alias.is_none() => {
+        Whereabouts::Inside(link) if task.branch.is_none() && label_of(link).is_none() => {
             (link, Side::Task)
         }
         _ => return None,

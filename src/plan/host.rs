@@ -46,6 +46,18 @@ pub fn host(
     Ok((mac, steps))
 }
 
+/// The step that makes sure, when the task's record keeps `host-teardown` away, that what was there at the look is
+/// there still.
+pub(super) fn check(
+    ruleset: &Ruleset,
+    credentials: &CredentialNetwork,
+    instance: &InstanceSnapshot,
+) -> Step {
+    let families = if instance.has_nftables { ruleset.families() } else { Vec::new() };
+    let bridge = instance.link(credentials.bridge.as_str()).map(|bridge| bridge.index);
+    Step::CheckHost { families, bridge }
+}
+
 /// The bridge: made, or verified and adopted.
 fn bridge(credentials: &CredentialNetwork, holder: Option<&Link>) -> Result<(Mac, Vec<Step>)> {
     let (name, own) = (&credentials.bridge, credentials.bridge_mac());

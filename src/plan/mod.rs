@@ -4,9 +4,10 @@
 //! The order is the design:
 //!
 //! 1. The ENI's normal form: names that an earlier task gave it may be in the way of what follows. Then the
-//!    instance's rules and the bridge, then the record, which is the lock on the ENI, and the veth, which
-//!    takes the lease: these can lose a race, so they come before anything that would have to be undone. From
-//!    here on the instance keeps whose the ENI is, so whatever happens later can be healed from there.
+//!    record, which is the lock on the ENI, and keeps `host-teardown` away; then the instance's rules and the
+//!    bridge, and the veth, which takes the lease: these can lose a race, so they come before anything that would
+//!    have to be undone. From here on the instance keeps whose the ENI is, so whatever happens later can be healed
+//!    from there.
 //! 2. The credential path, and the metadata service out of reach, before the ENI can carry a frame.
 //! 3. The ENI: moved, its frames filtered, and configured.
 //! 4. The waits, at the end: the links came up while we did the rest.
@@ -76,13 +77,14 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     let (label, arrival) = eni::arrival(request, snapshot, own.as_ref(), &whereabouts)?;
     let speaks_ipv6 = speaks_ipv6(task, snapshot, &label)?;
     let mut steps = Vec::from_iter(eni::normalisation(&whereabouts, task));
-    let (bridge_mac, of_host) = host(ruleset, credentials, &instance.without_names_of(task.mac))?;
-    steps.extend(of_host);
-    let bridge = credentials.bridge.clone();
-    let record = Record::new(label.clone(), lease, bridge);
+    let record = Record::new(label.clone(), lease, credentials.bridge.clone());
     if !snapshot.records.contains(&record) {
         steps.push(Step::TakeRecord { record });
     }
+    let host_only = instance.without_names_of(task.mac);
+    steps.push(host::check(ruleset, credentials, &host_only));
+    let (bridge_mac, of_host) = host(ruleset, credentials, &host_only)?;
+    steps.extend(of_host);
     steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
     steps.extend(credentials::interface(credentials, lease, bridge_mac, &snapshot.task)?);
     steps.extend(block::packets(&task.blocked(), instance.has_ipv6));

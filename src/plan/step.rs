@@ -4,12 +4,13 @@
 //! undoes it.
 
 use crate::{
+    eni::restore::AtHome,
     error::{Doing, Result},
     net::{
         form::Form, mac::Mac, name::InterfaceName, offloads::Offloads, route::Route, rule::Rule,
         side::Side,
     },
-    nft::Ruleset,
+    nft::{Family, Ruleset},
     task::{branch::Branch, label::Label, lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
@@ -48,6 +49,14 @@ pub enum Step {
     TakeRecord {
         /// What is recorded.
         record: Record,
+    },
+    /// Make sure that the bridge and the rules that the plan relies on are there still. From the record on,
+    /// `host-teardown` leaves them alone.
+    CheckHost {
+        /// The families of which there are rules.
+        families: Vec<Family>,
+        /// The bridge's index.
+        bridge: Option<u32>,
     },
     /// Give the ENI the form that an interface is born with, whatever an earlier task or an administrator
     /// made of it. Only its other names come back, if the start fails.
@@ -118,8 +127,8 @@ pub enum Step {
         index: u32,
         /// The label: its name and MTU on the instance, among others.
         label: Label,
-        /// Whether it was up there.
-        was_up: bool,
+        /// What it had there besides.
+        at_home: AtHome,
         /// What it is called inside.
         inside: InterfaceName,
         /// Its MTU inside in bytes, if it shall change.
@@ -145,12 +154,14 @@ pub enum Step {
         /// Its MTU in bytes.
         mtu: u32,
     },
-    /// Label an interface of the task with whose it is. Goes away with the interface.
+    /// Label an interface of the task with whose it is.
     SetLabel {
         /// The interface.
         link: InterfaceName,
         /// The label.
         label: Label,
+        /// What its alias was before.
+        before: Option<String>,
     },
     /// Set an option of an interface. Goes away with the interface, so there is nothing to undo.
     SetOption {
@@ -237,6 +248,7 @@ impl Step {
             Self::CreateBridge { .. } => "bridge",
             Self::SetMac { .. } => "mac",
             Self::TakeRecord { .. } => "record",
+            Self::CheckHost { .. } => "check",
             Self::Normalise { .. } => "form",
             Self::SetOffloads { .. } => "offloads",
             Self::CreateVeth { .. } => "veth",

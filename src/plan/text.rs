@@ -19,6 +19,9 @@ impl fmt::Display for Step {
                 "recording that ENI {} is container {}'s",
                 record.label.eni, record.label.container
             ),
+            Self::CheckHost { .. } => {
+                f.write_str("making sure that the bridge and the rules are still there")
+            }
             Self::Normalise { side, mac, form, alternative_names, .. } => {
                 write!(f, "resetting ENI {mac} {side}: {}", form.oddities().join(", "))?;
                 match alternative_names.len() {

@@ -15,6 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How often to look for what there is no event of.
+const INTERVAL: Duration = Duration::from_millis(1);
+
 /// When this process began.
 static BEGIN: OnceLock<Instant> = OnceLock::new();
 
@@ -68,6 +71,18 @@ impl Limits {
         }
         if Instant::now() >= self.deadline {
             return give_up("out of time (deadline-seconds in config.toml)");
+        }
+        Ok(())
+    }
+
+    /// Waits until it is so: for what the kernel sends no event of.
+    ///
+    /// # Errors
+    /// The time is up, or SIGTERM came; or what `is_so` fails with.
+    pub fn wait_until(&self, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+        while !is_so()? {
+            self.check()?;
+            std::thread::sleep(INTERVAL);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Looks at the kernel, and waits for an ENI that is not there yet.
 
 use crate::{
-    error::{Doing, Result, give_up, refuse},
+    error::{Doing, Error, Result, give_up, refuse},
     input::{config::credentials::CredentialNetwork, request::Request},
     kernel::{
         bus,
@@ -177,21 +177,29 @@ fn snapshot_with(
     sides: &Sides,
     mut links: Vec<Link>,
 ) -> Result<Snapshot> {
-    let mut task = task_snapshot(sides.task()?)?;
-    task.is_blocked = !request.task.block_metadata && is_blocked(sides.task()?)?;
-    let taken = taken(request, &sides.instance.netlink, &links)?;
-    let has_nftables = has_nftables(ruleset, Leases::These(&tried(request, &taken)))?;
-    for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
-        link.device = bus::device_of(link);
-        if let Err(error) = ask_driver(link) {
-            log::debug!("looking at the offloads and rings of {}: {error}", link.name);
+    let (instance, name) = (&sides.instance.netlink, request.credentials.bridge.as_str());
+    let bridge = links.iter().find(|link| link.name == name).map(|bridge| bridge.index);
+    let looked = || {
+        let mut task = task_snapshot(sides.task()?)?;
+        task.is_blocked = !request.task.block_metadata && is_blocked(sides.task()?)?;
+        let taken = taken(request, instance, &links)?;
+        let has_nftables = has_nftables(ruleset, Leases::These(&tried(request, &taken)))?;
+        for link in links.iter_mut().filter(|link| link.is(request.task.mac)) {
+            link.device = bus::device_of(link);
+            if let Err(error) = ask_driver(link) {
+                log::debug!("looking at the offloads and rings of {}: {error}", link.name);
+            }
         }
-    }
-    Ok(Snapshot {
-        records: records(request, &task, &links)?,
-        instance: instance_with(request.credentials, has_nftables, &sides.instance.netlink, links)?,
-        task,
-        taken,
+        let records = records(request, &task, &links)?;
+        let instance = instance_with(request.credentials, has_nftables, instance, links)?;
+        Ok(Snapshot { instance, task, records, taken })
+    };
+    looked().or_else(|error| match bridge {
+        // The kernel refuses questions about a link that has left by different errors.
+        Some(index) if instance.link_at(index)?.is_none() => {
+            Err(Error::Overtaken("the bridge has just left".to_owned()))
+        }
+        _ => Err(error),
     })
 }
 

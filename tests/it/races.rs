@@ -1,8 +1,9 @@
 //! ENIs that come late, and hooks that run at once.
 
-use crate::fixtures::{ENI_MAC, Instance, Pause, many_tasks};
+use crate::fixtures::{ENI_MAC, Instance, Pause, Stopped, many_tasks};
 use std::{
     collections::HashSet,
+    fs::File,
     time::{Duration, Instant},
 };
 
@@ -95,4 +96,103 @@ fn of_two_tasks_that_want_the_same_eni_one_gets_it() {
         assert_eq!(tasks[loser].netns().links(), ["lo"]);
         assert_eq!(instance.ports().len(), 1);
     }
+}
+
+/// An engine that has the hook for both stages, as podman has, may call them in the same moment.
+#[test]
+fn both_stages_of_one_container_at_once_make_one_task() {
+    let mut instance = Instance::new();
+    for round in 0..50 {
+        if round % 10 == 0 {
+            // The very first calls: they race for the bridge, too.
+            instance = Instance::new();
+        }
+        let pause = Pause::new();
+        let stages = ["prestart", "createRuntime"].map(|stage| pause.call(stage));
+        let running = stages.map(|call| call.start(&instance.netns));
+        for call in running {
+            call.done().silently();
+        }
+        assert_one_task(&instance, &pause);
+        pause.call("poststop").on(&instance).well();
+        instance.assert_home();
+    }
+}
+
+/// Whatever the first call has done when the second comes.
+#[test]
+fn whatever_the_first_call_has_done_the_second_waits_for_it() {
+    let instance = Instance::new();
+    for number in 1.. {
+        let pause = Pause::new();
+        let first = Stopped::after(pause.call("prestart"), &instance, number);
+        let is_on_its_way = first.is_on_its_way;
+        let second = pause.call("createRuntime").start(&instance.netns);
+        std::thread::sleep(Duration::from_millis(30));
+        if number % 4 == 0 {
+            first.killed();
+        } else {
+            first.goes_on().silently();
+        }
+        second.done().silently();
+        assert_one_task(&instance, &pause);
+        pause.call("poststop").on(&instance).well();
+        instance.assert_home();
+        if !is_on_its_way {
+            assert!(number > 20, "{number}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn both_stages_at_once_of_a_start_that_fails_leave_nothing() {
+    let instance = Instance::new();
+    let pause = Pause::new();
+    pause.call("prestart").on(&instance).silently();
+    pause.call("poststop").on(&instance).well();
+    pause.netns().ip("route add blackhole default");
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    for _ in 0..5 {
+        let stages = ["prestart", "createRuntime"].map(|stage| pause.call(stage));
+        let running = stages.map(|call| call.start(&instance.netns));
+        for call in running {
+            assert!(call.done().badly().contains("another route"));
+        }
+        instance.netns.assert_same(&before.0);
+        pause.netns().assert_same(&before.1);
+    }
+}
+
+/// A program in the namespace can have that lock, too: the start of its own task waits for it, and says for what.
+#[test]
+fn a_lock_that_nobody_lets_go_of_is_told_when_the_time_is_up() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let namespace = File::open(pause.netns().path()).expect("a namespace");
+    namespace.lock().expect("locked");
+    let call = pause.call("prestart").config(&folder, "deadline-seconds = 1\n");
+    let line = call.on(&instance).badly();
+    assert!(line.contains("let go of the lock on the network namespace: out of time"), "{line}");
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
+    namespace.unlock().expect("unlocked");
+    pause.call("prestart").on(&instance).silently();
+}
+
+#[track_caller]
+fn assert_one_task(instance: &Instance, pause: &Pause) {
+    let task = pause.netns();
+    assert_eq!(task.links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(task.routes("4").len(), 5);
+    let eni = task.link("eth0").expect("the ENI");
+    assert_eq!(
+        (&eni["flags"][0], &eni["addr_info"][0]["local"]),
+        (&"BROADCAST".into(), &"10.0.0.5".into())
+    );
+    assert_eq!(instance.ports().len(), 1);
+    let records = instance.netns.run("nft list table inet oci_awsvpc_tasks");
+    assert_eq!(records.matches("comment").count(), 1, "{records}");
+    assert!(records.contains(&instance.ports()[0]), "{records}");
 }

@@ -2,8 +2,8 @@
 
 use crate::fixtures::{ENI_MAC, Instance, Pause, annotations, started};
 use oci_awsvpc_hook::testing::{
-    Annotations, Config, Label, Limits, Netns, Request, Ruleset, Side, Sides, Space, Step, Task,
-    Timings, plan, process, snapshot, task_of, transact,
+    Annotations, AtHome, Config, Label, Limits, Netns, Request, Ruleset, Side, Sides, Space, Step,
+    Task, Timings, plan, process, snapshot, task_of, transact,
 };
 use std::time::Duration;
 
@@ -44,6 +44,50 @@ fn an_eni_that_was_up_is_up_again() {
     crate::fixtures::eventually("eth1 up again", || {
         instance.netns.link("eth1").is_some_and(|link| link["operstate"] == "UP")
     });
+}
+
+#[test]
+fn an_administrators_alias_is_back_after_a_failed_start_and_not_after_a_task() {
+    let (instance, pause) = (instance(), Pause::new());
+    for alias in ["my uplink", &"x".repeat(255)] {
+        instance.netns.ip(&format!("link set eth1 alias '{alias}'"));
+        pause.netns().ip("route add blackhole default");
+        let before = (instance.netns.snapshot(), pause.netns().snapshot());
+        pause.call("prestart").on(&instance).badly();
+        instance.netns.assert_same(&before.0);
+        pause.netns().assert_same(&before.1);
+        assert_eq!(instance.netns.link("eth1").expect("the ENI")["ifalias"], alias);
+        pause.netns().ip("route del blackhole default");
+        pause.call("prestart").on(&instance).silently();
+        pause.call("poststop").on(&instance).well();
+        instance.assert_home();
+    }
+}
+
+/// Which is no alias of an administrator's, but what an earlier task left.
+#[test]
+fn a_label_that_nobody_took_off_is_gone_after_a_failed_start_too() {
+    let (instance, pause) = (instance(), Pause::new());
+    let label = format!("awsvpc container=c eni={ENI_MAC} name=eth1 mtu=9001 netns=1");
+    instance.netns.ip(&format!("link set eth1 alias '{label}'"));
+    pause.netns().ip("route add blackhole default");
+    pause.call("prestart").on(&instance).badly();
+    instance.assert_home();
+}
+
+/// Where an OCI runtime moved the ENI in before (`netDevices`).
+#[test]
+fn an_eni_that_was_in_the_task_already_is_as_it_was() {
+    let (instance, pause) = (instance(), Pause::new());
+    instance.netns.ip(&format!("link set eth1 netns {} name eth0", pause.pid()));
+    for alias in ["", "my uplink"] {
+        pause.netns().ip(&format!("link set eth0 alias '{alias}' txqueuelen 77"));
+        pause.netns().ip("route replace blackhole default");
+        pause.call("prestart").on(&instance).badly();
+        let eni = pause.netns().link("eth0").expect("the ENI");
+        assert_eq!(eni["ifalias"].as_str().unwrap_or_default(), alias);
+        assert_eq!(eni["txqlen"], 1000, "an administrator's alias is no label");
+    }
 }
 
 #[test]
@@ -154,7 +198,7 @@ fn a_move_that_fails_halfway_is_undone() {
         let step = Step::MoveIn {
             index: index.try_into().unwrap(),
             label: Label::parse(&label).expect("a label"),
-            was_up: false,
+            at_home: AtHome::default(),
             inside: "eth0".parse().unwrap(),
             mtu: Some(1500),
         };

@@ -9,7 +9,7 @@ use crate::{
     strategies,
 };
 use oci_awsvpc_hook::testing::{
-    Host, InstanceSnapshot, Label, Link, Plan, Request, Ruleset, Step, plan, wished_name,
+    AtHome, Host, InstanceSnapshot, Label, Link, Plan, Request, Ruleset, Step, plan, wished_name,
 };
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
@@ -53,7 +53,6 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         let after = &after.task.devices[&device.link.name];
         device.settings = after.settings.clone();
         device.link.mac = after.link.mac;
-        device.link.alias.clone_from(&after.link.alias);
     }
     if scenario.task.branch.is_some() {
         let is_trunk = |device: &&mut Device| device.link.is(attached(&scenario.task));
@@ -67,7 +66,7 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         if let Some(home) = home {
             let mut eni = home.clone();
             world.instance.devices.remove(&home.link.name);
-            restore(&mut eni, &plan.label, home.link.up);
+            restore(&mut eni, &plan.label, &AtHome::of(&home.link));
             world.instance.add(eni);
         }
     }

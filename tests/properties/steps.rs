@@ -3,7 +3,7 @@
 
 use crate::model::{Device, World, link, link_of, switch};
 use ipnetwork::IpNetwork;
-use oci_awsvpc_hook::testing::{Branch, Label, Lease, Link, Mac, Route, Side, Step};
+use oci_awsvpc_hook::testing::{AtHome, Branch, Label, Lease, Link, Mac, Route, Side, Step};
 use std::collections::BTreeMap;
 
 /// `IFALIASZ` less the terminator (linux/if.h), in bytes.
@@ -42,6 +42,12 @@ impl World {
                 }
                 _ => Ok(self.record.replace(record.clone()).is_none()),
             },
+            Step::CheckHost { families, bridge } => {
+                let mut devices = self.instance.devices.values();
+                let has = |index| devices.any(|device| device.link.index == index);
+                let is_there = bridge.is_none_or(has) && (families.is_empty() || self.has_nftables);
+                if is_there { Ok(false) } else { Err("gone".to_owned()) }
+            }
             Step::Normalise { side, index, .. } => {
                 let mut devices = self.side(*side).devices.values_mut();
                 let device = devices.find(|device| device.link.index == *index).ok_or("no link")?;
@@ -87,7 +93,7 @@ impl World {
             Step::CreateBranch { trunk, branch, mac, inside, mtu } => {
                 self.create_branch(*trunk, *branch, *mac, inside.as_str(), *mtu).map(|()| true)
             }
-            Step::SetLabel { link, label } => {
+            Step::SetLabel { link, label, .. } => {
                 let alias = Some(alias(label)?);
                 let before = &mut self.task.get(link.as_str())?.link.alias;
                 Ok(std::mem::replace(before, alias.clone()) != alias)
@@ -160,11 +166,11 @@ impl World {
                 self.task.take(inside.as_str());
             }
             Step::DeletePolicyRule { rule } => self.policy_rules.push(rule.clone()),
-            Step::MoveIn { label, was_up, .. } => {
+            Step::MoveIn { label, at_home, .. } => {
                 let found = self.task.devices.values().find(|device| device.link.is(label.eni));
                 if let Some(name) = found.map(|device| device.link.name.clone()) {
                     let mut eni = self.task.take(&name).expect("it was found");
-                    restore(&mut eni, label, *was_up);
+                    restore(&mut eni, label, at_home);
                     self.instance.add(eni);
                 }
             }
@@ -187,12 +193,17 @@ impl World {
                 let device = self.side(*side).get(link.as_str());
                 device.expect("its link is there").neighbours.remove(address);
             }
+            Step::SetLabel { link, before, .. } => {
+                let device = self.task.get(link.as_str());
+                device.expect("its link is there").link.alias.clone_from(before);
+            }
             Step::SetUp { side: Side::Task, link } => {
                 let device = self.task.get(link.as_str());
                 switch(&mut device.expect("its link is there").link, false);
             }
             // Never undone, gone with its link, or the last step.
             Step::InstallNftables { .. }
+            | Step::CheckHost { .. }
             | Step::CreateBridge { .. }
             | Step::SetMac { .. }
             | Step::SetOffloads { .. }
@@ -202,7 +213,6 @@ impl World {
             | Step::ConfigurePort { .. }
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }
-            | Step::SetLabel { .. }
             | Step::SetOption { .. }
             | Step::AwaitRunning { .. }
             | Step::Unblock => {}
@@ -304,14 +314,14 @@ impl World {
 
 /// Makes the ENI on the instance what it was: an ENI that had nothing of ours or of others on it
 /// is exactly that again.
-pub fn restore(eni: &mut Device, home: &Label, up: bool) {
+pub fn restore(eni: &mut Device, home: &Label, at_home: &AtHome) {
     let link = Link {
         name: home.name.to_string(),
         mac: Some(home.eni),
         mtu: if eni.link.accepts_mtu(home.mtu) { home.mtu } else { eni.link.mtu },
-        alias: None,
-        up,
-        running: up,
+        alias: at_home.alias.clone(),
+        up: at_home.up,
+        running: at_home.up,
         ..eni.link.clone()
     };
     *eni = Device::new(link);

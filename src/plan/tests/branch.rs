@@ -40,9 +40,10 @@ fn a_branch_is_created_on_its_trunk() {
     let steps = steps(&plan);
     let own: Vec<&str> = steps.iter().map(String::as_str).filter(|s| !s.contains("ecs")).collect();
     assert_eq!(
-        own[..10],
+        own[..11],
         [
             "recording that ENI 02:5a:a1:1a:43:42 is container abc's",
+            "making sure that the bridge and the rules are still there",
             "switching on lo in the task",
             "adding route blackhole 169.254.169.254 in the task",
             "adding route blackhole fd00:ec2::254 in the task",

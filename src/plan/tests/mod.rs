@@ -110,10 +110,11 @@ fn a_first_plan_does_everything_in_the_order_that_can_be_healed() {
     assert_eq!(
         steps(&plan),
         [
+            "recording that ENI 02:5a:a1:1a:43:42 is container abc's".to_owned(),
+            "making sure that the bridge and the rules are still there".to_owned(),
             "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500".to_owned(),
             "adding 169.254.172.1/22 to ecs-bridge on the instance".to_owned(),
             "setting route_localnet of ecs-bridge on the instance to 1".to_owned(),
-            "recording that ENI 02:5a:a1:1a:43:42 is container abc's".to_owned(),
             format!(
                 "creating veth {veth} on ecs-bridge with ecs-eth0 ({mac}, mtu 1500) in the task"
             ),
@@ -150,7 +151,7 @@ fn the_instance_has_its_rules_before_it_has_the_bridge() {
     snapshot.instance.has_nftables = false;
     let plan = plan_for(&task(), &snapshot).expect("a plan");
     assert_eq!(
-        steps(&plan)[..2],
+        steps(&plan)[2..4],
         [
             "installing nftables rules on the instance",
             "creating bridge ecs-bridge with 0a:58:a9:fe:ac:01, mtu 1500"
@@ -167,6 +168,7 @@ fn a_second_plan_creates_moves_and_switches_nothing() {
         matches!(
             step,
             Step::AddAddress { .. }
+                | Step::CheckHost { .. }
                 | Step::AddFdbEntry { .. }
                 | Step::AddNeighbour { .. }
                 | Step::AddRoute { .. }
@@ -254,7 +256,7 @@ fn an_adopted_bridge_keeps_its_mac_address_for_good() {
     let plan = plan_for(&task(), &snapshot).expect("a plan");
     let steps = steps(&plan);
     assert_eq!(
-        steps[..2],
+        steps[2..4],
         [
             "setting 16:00:00:00:00:01 on ecs-bridge on the instance",
             "switching on ecs-bridge on the instance"

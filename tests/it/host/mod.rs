@@ -5,6 +5,7 @@ mod mend;
 mod program;
 mod rules;
 mod switches;
+mod teardown;
 
 use crate::fixtures::{Instance, Netns};
 

@@ -103,6 +103,15 @@ fn without_nf_tables_all_works_where_no_rules_are_wanted() {
     let call = |call: Call| without_nf_tables(call.config(&folder, ALL_OFF));
     let report = call(hook("host-setup")).on(&instance).report();
     assert_eq!(report, "bridge ecs-bridge is created\n");
+    let again = call(hook("host-setup")).on(&instance).stderr;
+    assert!(
+        again.contains("this kernel has no nf_tables") && again.lines().count() == 1,
+        "{again}"
+    );
+    // What the kernel lacks is no news at a start.
+    pause.netns().ip("route add blackhole default");
+    call(pause.call("prestart").option("--log-level=info")).on(&instance).badly();
+    pause.netns().ip("route del blackhole default");
     call(pause.call("prestart")).on(&instance).silently();
     assert_eq!(call(hook("gc")).on(&instance).report(), "nothing to do\n");
     call(pause.call("poststop")).on(&instance).well();

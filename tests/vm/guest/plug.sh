@@ -29,10 +29,7 @@ until_so inside b ip link show eth0
 unplug eni
 wait $waiting
 check "prestart fails" [ "$(cat /tmp/status)" -eq 1 ]
-# A kernel before 5.18 is warned about in every start; that line is not about this.
-check "with one line about it" jq --raw-input --slurp --exit-status \
-    'split("\n") | map(select(contains("no locked bridge ports") | not)) | length == 2 and (.[0] | contains("eth0"))' \
-    /tmp/error
+check "with one line about it" one_line eth0
 check "it is rolled back" gone
 check "inside too" links 'map(.ifname) == ["lo"]' -n "$(ip netns attach b "$(pid_of b)" && echo b)"
 ip netns delete b

@@ -85,3 +85,36 @@ done >/tmp/renaming 2>&1
 check "it was renamed often enough" renamed 20
 check "10 times: the task starts" [ $started -eq 10 ]
 check "10 times: the ENI comes home, under a name that it had" [ $restored -eq 10 ]
+
+topic "a kernel that lacks something"
+# Bridge ports can be locked from Linux 5.18 on.
+older() { [ "$(printf '%s\n' "$(uname -r)" 5.18 | sort -V | tail -n 1)" = 5.18 ]; }
+$hook host-setup --config $config --log-level warn >/dev/null 2>/tmp/error
+if older; then
+    check "host-setup says so" one_line "no locked bridge ports"
+else
+    check "host-setup says nothing of what it does not lack" [ ! -s /tmp/error ]
+fi
+report "# $(cat /tmp/error)"
+container z
+inside z ip route add blackhole default
+ip link set "$(name_of $eni)" alias "my uplink"
+call prestart z 2>/tmp/error
+check "a start fails" [ $? -eq 1 ]
+check "with one line about it" one_line "another route"
+check "an administrator's alias is back" links "nic(\"$eni\").ifalias == \"my uplink\""
+ip link set "$(name_of $eni)" alias ""
+end z
+
+topic "the bridge and the rules are taken away"
+start y
+check "not while a task is there" refused "stop their tasks first" $hook host-teardown
+call poststop y
+end y
+nft add element inet oci_awsvpc_tasks tasks '{ 00:00:00:00:00:00 comment "teardown by 4711@1" }'
+check "by another call, after one that was killed" $hook host-teardown
+check "no table is left" [ -z "$(nft list tables)" ]
+check "a task makes all of it anew" start y
+check "and reaches the VPC" works y
+call poststop y
+end y
