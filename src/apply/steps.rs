@@ -62,11 +62,14 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             let change = LinkChange { alias: Some(label.to_string()), ..LinkChange::default() };
             attempt.set(Side::Task, link, &change)
         }
-        Step::SetOption { side, family, link, option, value } => {
+        Step::SetOption { side, family, link, option, value, .. } => {
             option::ensure_option(attempt, *side, family, link, option, value)
         }
         Step::AddAddress { side, link, address, subnet_route } => {
             address::ensure_address(attempt, *side, link, *address, *subnet_route)
+        }
+        Step::DeleteAddress { link, address } => {
+            address::delete_address(attempt, Side::Task, link, *address).map(|()| Applied::Changed)
         }
         Step::AddRoute { route } => address::ensure_route(attempt, route),
         Step::DeleteRoute { route } => {
@@ -100,6 +103,12 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
             address::delete_address(attempt, *side, link, *address)
         }
         Step::AddRoute { route } => address::delete_route(attempt, route),
+        Step::DeleteAddress { link, address } => {
+            address::ensure_address(attempt, Side::Task, link, *address, true).map(|_| ())
+        }
+        Step::SetOption { side, family, link, option, before: Some(before), .. } => {
+            option::ensure_option(attempt, *side, family, link, option, before).map(|_| ())
+        }
         Step::DeleteRoute { route } => address::ensure_route(attempt, route).map(|_| ()),
         Step::BlockPackets { .. } => block::unblock(attempt, &[Family::Inet]).map(|_| ()),
         Step::BlockFrames { .. } => block::unblock(attempt, &[Family::Netdev]).map(|_| ()),

@@ -83,6 +83,8 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
         steps.push(Step::TakeRecord { record });
     }
     steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
+    let has_ipv6 = task.has_ipv6() || credentials.ipv6_subnet.is_some();
+    steps.extend(credentials::loopback(has_ipv6, snapshot));
     steps.extend(credentials::interface(credentials, lease, bridge_mac, snapshot)?);
     steps.extend(block::packets(&task.blocked(), instance.has_ipv6));
     steps.extend(arrival);
@@ -152,7 +154,8 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
         })
 }
 
-/// A first packet sent before its link is up is lost, and costs the application a second.
+/// A first packet sent before its link is up is lost, and costs the application a second; one that is sent
+/// before there is a route to its destination is an error.
 fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> {
     let mut links = vec![
         (Side::Instance, lease.link_name()),

@@ -145,7 +145,8 @@ pub enum Step {
         /// The label.
         label: Label,
     },
-    /// Set an option of an interface. Goes away with the interface, so there is nothing to undo.
+    /// Set an option of an interface. It goes away with the interface, so there is nothing to undo, unless
+    /// the interface stays.
     SetOption {
         /// Where.
         side: Side,
@@ -157,8 +158,11 @@ pub enum Step {
         option: &'static str,
         /// What it shall hold.
         value: &'static str,
+        /// What it held if it has to be changed, where the interface outlives a start that fails.
+        before: Option<&'static str>,
     },
-    /// Give an address to a link; an IPv6 one without duplicate address detection.
+    /// Give an address to a link; an IPv6 one without duplicate address detection. Before the others of its
+    /// family and scope if it is an IPv6 one, else behind them.
     AddAddress {
         /// Where.
         side: Side,
@@ -168,6 +172,13 @@ pub enum Step {
         address: IpNetwork,
         /// Whether the kernel shall add the route to the address's subnet.
         subnet_route: bool,
+    },
+    /// Take an address from the ENI, which it gets again in another place.
+    DeleteAddress {
+        /// What the ENI is called.
+        link: InterfaceName,
+        /// The address.
+        address: IpNetwork,
     },
     /// Add a route to the task's namespace.
     AddRoute {
@@ -241,7 +252,7 @@ impl Step {
             Self::CreateBranch { .. } => "branch",
             Self::SetLabel { .. } => "label",
             Self::SetOption { option, .. } => option,
-            Self::AddAddress { .. } => "address",
+            Self::AddAddress { .. } | Self::DeleteAddress { .. } => "address",
             Self::AddRoute { .. } | Self::DeleteRoute { .. } => "route",
             Self::BlockPackets { .. } | Self::BlockFrames { .. } | Self::Unblock => "block",
             Self::AddNeighbour { .. } => "neighbour",
@@ -258,7 +269,8 @@ impl Step {
         option: &'static str,
         value: &'static str,
     ) -> Self {
-        Self::SetOption { side: Side::Task, family: "ipv6", link: link.clone(), option, value }
+        let (side, family, link) = (Side::Task, "ipv6", link.clone());
+        Self::SetOption { side, family, link, option, value, before: None }
     }
 
     /// The step, unless it is so already.

@@ -60,6 +60,9 @@ impl fmt::Display for Step {
             Self::AddAddress { side, link, address, .. } => {
                 write!(f, "adding {address} to {link} {side}")
             }
+            Self::DeleteAddress { link, address } => {
+                write!(f, "taking {address} from {link} in the task, to add it before others")
+            }
             Self::AddRoute { route } => write!(f, "adding route {route} in the task"),
             Self::DeleteRoute { route } => write!(f, "deleting route {route} in the task"),
             Self::BlockPackets { .. } => {

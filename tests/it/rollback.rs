@@ -145,6 +145,10 @@ fn a_move_that_fails_halfway_is_undone() {
     // it, and leaves it there.
     let (instance, pause) = (instance(), Pause::new());
     let before = instance.netns.snapshot();
+        // As Docker makes its namespaces.
+        pause.netns().run(
+            "for of in all default lo; do echo 1 >/proc/sys/net/ipv6/conf/$of/disable_ipv6; done",
+        );
     let index = instance.netns.link("eth1").expect("the ENI")["ifindex"].as_u64().unwrap();
     let task = pause.netns();
     let line = instance.netns.within(|| {

@@ -1,4 +1,5 @@
 mod branch;
+mod ipv6;
 mod refusals;
 
 use super::*;

@@ -54,7 +54,7 @@ fn a_dual_stack_task_gets_both_families_and_its_ipv6_addresses_are_usable_at_onc
         .silently();
     let task = pause.netns();
     let eni = task.link("eth0").expect("the ENI");
-    assert_eq!(addresses(&eni), ["10.0.0.5/24", "10.0.0.6/24", "2001:db8::6/64", "2001:db8::5/64"]);
+    assert_eq!(addresses(&eni), ["10.0.0.5/24", "10.0.0.6/24", "2001:db8::5/64", "2001:db8::6/64"]);
     let tentative = |address: &Value| address.get("tentative").is_some();
     assert!(!eni["addr_info"].as_array().expect("a list").iter().any(tentative), "{eni}");
     assert_eq!(task.routes("4")[0], "default via 10.0.0.1 dev eth0");

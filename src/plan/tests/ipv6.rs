@@ -1,0 +1,61 @@
+//! What a task with IPv6 addresses is given beyond those.
+
+use super::*;
+
+
+fn address(text: &str) -> IpNetwork {
+    text.parse().expect("an address")
+}
+
+/// A task with three IPv6 addresses.
+fn six() -> Task {
+    Task {
+        addresses: ["10.0.0.5/24", "2001:db8::5/64", "2001:db8::6/64", "2001:db8::7/64"]
+            .map(address)
+            .into(),
+        ..task()
+    }
+}
+
+/// The steps about the ENI's addresses, where it has these already, in the kernel's order.
+fn about_addresses(task: &Task, there: &[&str]) -> Vec<String> {
+    let first = plan_for(task, &fresh()).expect("a plan");
+    let mut snapshot = done(&first);
+    snapshot.task.addresses.extend(there.iter().map(|text| (3, address(text))));
+    let plan = plan_for(task, &snapshot).expect("a plan");
+    let is_about_it = |step: &&Step| match step {
+        Step::AddAddress { link, .. } | Step::DeleteAddress { link, .. } => *link == task.interface,
+        _ => false,
+    };
+    plan.steps.iter().filter(is_about_it).map(ToString::to_string).collect()
+}
+
+#[test]
+fn of_ipv6_addresses_the_first_is_added_last() {
+    let added = about_addresses(&six(), &[]);
+    let wanted = ["10.0.0.5/24", "2001:db8::7/64", "2001:db8::6/64", "2001:db8::5/64"];
+    assert_eq!(added, wanted.map(|own| format!("adding {own} to eth0 in the task")));
+}
+
+#[test]
+fn an_address_that_shall_be_before_a_new_one_is_added_again() {
+    let all = ["2001:db8::5/64", "2001:db8::6/64", "2001:db8::7/64", "10.0.0.5/24"];
+    assert!(about_addresses(&six(), &all).is_empty());
+    let add = |n| format!("adding 2001:db8::{n}/64 to eth0 in the task");
+    let take =
+        |n| format!("taking 2001:db8::{n}/64 from eth0 in the task, to add it before others");
+    // Cut off after the first one was added.
+    assert_eq!(about_addresses(&six(), &all[2..]), [add(6), add(5)]);
+    // One is gone.
+    assert_eq!(about_addresses(&six(), &[all[0], all[2], all[3]]), [add(6), take(5), add(5)]);
+    // Somebody added the first one first.
+    assert_eq!(about_addresses(&six(), &[all[1], all[2], all[0], all[3]]), [take(5), add(5)]);
+}
+
+#[test]
+fn the_loopback_interface_has_ipv6_where_the_task_has() {
+    let is_about_it = |step: &String| step.contains("disable_ipv6 of lo in the task to 0");
+    let steps_of = |task: &Task| steps(&plan_for(task, &fresh()).expect("a plan"));
+    assert!(steps_of(&six()).iter().any(is_about_it));
+    assert!(!steps_of(&task()).iter().any(is_about_it));
+}
