@@ -85,6 +85,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         }
         Step::SetUp { side, link } => attempt.set(*side, link, &switched(true)),
         Step::AwaitRunning { side, link } => wait::await_running(attempt, *side, link),
+        Step::AwaitRouter { link, patience } => wait::await_router(attempt, link, patience),
     }
 }
 
@@ -102,13 +103,13 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
             address::delete_address(attempt, *side, link, *address)
         }
-        Step::AddRoute { route } => address::delete_route(attempt, route),
         Step::DeleteAddress { link, address } => {
             address::ensure_address(attempt, Side::Task, link, *address, true).map(|_| ())
         }
         Step::SetOption { side, family, link, option, before: Some(before), .. } => {
             option::ensure_option(attempt, *side, family, link, option, before).map(|_| ())
         }
+        Step::AddRoute { route } => address::delete_route(attempt, route),
         Step::DeleteRoute { route } => address::ensure_route(attempt, route).map(|_| ()),
         Step::BlockPackets { .. } => block::unblock(attempt, &[Family::Inet]).map(|_| ()),
         Step::BlockFrames { .. } => block::unblock(attempt, &[Family::Netdev]).map(|_| ()),
@@ -134,8 +135,9 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         | Step::DeleteLeftover { .. }
         | Step::SetLabel { .. }
         | Step::Unblock
-        | Step::SetOption { .. }
-        | Step::AwaitRunning { .. } => Ok(()),
+        | Step::SetOption { before: None, .. }
+        | Step::AwaitRunning { .. }
+        | Step::AwaitRouter { .. } => Ok(()),
     }
 }
 

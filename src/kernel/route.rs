@@ -77,18 +77,20 @@ impl Netlink {
     pub fn default_links(&self) -> Answer<Vec<u32>> {
         let mut uplinks = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let defaults: Vec<RouteMessage> = self
-                .main_table(family)?
-                .into_iter()
-                .filter(|route| route.header.destination_prefix_length == 0)
-                .filter(|route| route.header.kind == RouteType::Unicast)
-                .collect();
+            let defaults: Vec<RouteMessage> =
+                self.main_table(family)?.into_iter().filter(is_default).collect();
             let best = defaults.iter().map(metric).min();
             for route in defaults.iter().filter(|route| Some(metric(route)) == best) {
                 uplinks.extend(links_of(route));
             }
         }
         Ok(uplinks)
+    }
+
+    /// Whether the main table has an IPv6 default route by a link.
+    pub fn has_ipv6_default(&self, index: u32) -> Answer<bool> {
+        let routes = self.main_table(AddressFamily::Inet6)?;
+        Ok(routes.iter().any(|route| is_default(route) && links_of(route).contains(&index)))
     }
 
     /// The routes of one family in the main table; none where the kernel does not know the family.
@@ -181,6 +183,10 @@ impl RouteKey {
         }
         key
     }
+}
+
+fn is_default(route: &RouteMessage) -> bool {
+    route.header.destination_prefix_length == 0 && route.header.kind == RouteType::Unicast
 }
 
 fn metric(route: &RouteMessage) -> u32 {

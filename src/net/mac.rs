@@ -1,6 +1,10 @@
 //! MAC addresses.
 
-use std::{fmt, net::Ipv4Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// An Ethernet address of one interface: never zero, never a group address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +32,15 @@ impl Mac {
         let mut bytes = [0x0e; 6];
         bytes[1..].copy_from_slice(&hash.to_be_bytes()[3..]);
         Self(bytes)
+    }
+
+    /// The half of an IPv6 address that an interface with this address makes for itself (RFC 4291, appendix
+    /// A), behind a half of zeros.
+    #[must_use]
+    pub fn interface_identifier(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let half = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+        Ipv6Addr::from(u128::from(half))
     }
 
     /// The six bytes, first on the wire first.

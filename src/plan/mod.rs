@@ -165,7 +165,12 @@ fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step
     if !task.stay_down {
         links.push((Side::Task, task.interface.clone()));
     }
-    links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect()
+    let mut steps: Vec<Step> =
+        links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect();
+    if task.wants_router_advertisements() && !task.stay_down {
+        steps.push(Step::AwaitRouter { link: task.interface.clone(), patience: task.router });
+    }
+    steps
 }
 
 #[cfg(test)]

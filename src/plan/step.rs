@@ -10,7 +10,7 @@ use crate::{
         side::Side,
     },
     nft::Ruleset,
-    task::{branch::Branch, label::Label, lease::Lease, record::Record},
+    task::{RouterPatience, branch::Branch, label::Label, lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
@@ -230,6 +230,13 @@ pub enum Step {
         /// The link.
         link: InterfaceName,
     },
+    /// Wait for an IPv6 default route of a router that advertises itself, which is asked to.
+    AwaitRouter {
+        /// The link of the task that the router is on.
+        link: InterfaceName,
+        /// For how long, and whether the start fails if none comes.
+        patience: RouterPatience,
+    },
 }
 
 impl Step {
@@ -258,6 +265,7 @@ impl Step {
             Self::AddNeighbour { .. } => "neighbour",
             Self::SetUp { .. } => "up",
             Self::AwaitRunning { .. } => "running",
+            Self::AwaitRouter { .. } => "router",
         }
     }
 }

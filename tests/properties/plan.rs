@@ -202,6 +202,8 @@ proptest! {
         let configured = if task.stay_down { &[][..] } else { &task.addresses };
         let addresses: Vec<_> = eni.addresses.iter().map(|(address, _)| *address).collect();
         prop_assert_eq!(addresses, by_family(configured));
+        let waits = plan.steps.iter().any(|step| matches!(step, Step::AwaitRouter { .. }));
+        prop_assert_eq!(waits, task.wants_router_advertisements() && !task.stay_down);
         if task.has_ipv6() || credentials.ipv6_subnet.is_some() {
             prop_assert_eq!(world.task.devices["lo"].settings.options["disable_ipv6"], "0");
         }

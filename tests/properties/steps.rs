@@ -148,6 +148,13 @@ impl World {
                 let running = self.side(*side).get(link.as_str())?.link.running;
                 if running { Ok(false) } else { Err(format!("{link} is down")) }
             }
+            Step::AwaitRouter { link, .. } => {
+                let device = self.task.get(link.as_str())?;
+                match device.settings.options.get("accept_ra") {
+                    Some(&"2") if device.link.running => Ok(false),
+                    _ => Err(format!("no router will be heard on {link}")),
+                }
+            }
         }
     }
 
@@ -218,6 +225,7 @@ impl World {
             | Step::SetLabel { .. }
             | Step::SetOption { before: None, .. }
             | Step::AwaitRunning { .. }
+            | Step::AwaitRouter { .. }
             | Step::Unblock => {}
         }
     }

@@ -68,6 +68,7 @@ pub fn task_of(annotations: &Annotations, eni: &Eni) -> Result<Task> {
             .unwrap_or(eni.block_instance_metadata),
         block: eni.block.clone(),
         stay_down: reader.value(STAY_DOWN, boolean)?.unwrap_or(false),
+        router: eni.router_patience(),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::{
     net::link::Link,
     net::{netns_id::NetnsId, process::Process},
     snapshot::view::{InstanceSnapshot, TaskSnapshot},
-    task::{branch::Branch, label::port_mac},
+    task::{RouterPatience, branch::Branch, label::port_mac},
     testing,
 };
 
@@ -86,6 +86,7 @@ fn task() -> Task {
         block_metadata: true,
         block: Vec::new(),
         stay_down: false,
+        router: Config::default().eni.router_patience(),
     }
 }
 
