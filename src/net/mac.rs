@@ -38,9 +38,12 @@ impl Mac {
     /// A), behind a half of zeros.
     #[must_use]
     pub fn interface_identifier(self) -> Ipv6Addr {
-        let [a, b, c, d, e, f] = self.0;
-        let half = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
-        Ipv6Addr::from(u128::from(half))
+        let mut address = [0; 16];
+        address[8..11].copy_from_slice(&self.0[..3]);
+        address[8] ^= 2; // the bit for "locally administered" has the opposite meaning there
+        address[11..13].copy_from_slice(&[0xff, 0xfe]);
+        address[13..].copy_from_slice(&self.0[3..]);
+        address.into()
     }
 
     /// The six bytes, first on the wire first.
@@ -83,6 +86,15 @@ impl fmt::Debug for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_identifier_is_made_as_in_rfc_4291() {
+        let mac: Mac = "34:56:78:9a:bc:de".parse().expect("valid");
+        assert_eq!(
+            mac.interface_identifier(),
+            "::3656:78ff:fe9a:bcde".parse::<Ipv6Addr>().expect("one")
+        );
+    }
 
     #[test]
     fn macs_are_unicast_ethernet_addresses() {

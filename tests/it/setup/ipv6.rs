@@ -118,7 +118,7 @@ fn a_start_returns_with_the_default_route_of_a_router_that_is_asked() {
 fn a_router_is_asked_again_after_one_two_and_four_seconds() {
     let (instance, pause) = (instance(), Pause::new());
     let folder = tempfile::tempdir().expect("a folder");
-    let router = Router::deaf(&instance.router, "eni", Duration::from_secs(60));
+    let router = Router::deaf(&instance.router, "eni", Duration::from_mins(1));
     call(&pause, "prestart")
         .config(&folder, "eni.router-timeout-seconds = 5\n")
         .on(&instance)
