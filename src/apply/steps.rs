@@ -85,6 +85,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         }
         Step::SetUp { side, link } => attempt.set(*side, link, &switched(true)),
         Step::AwaitRunning { side, link } => wait::await_running(attempt, *side, link),
+        Step::AwaitAddress { side, address } => wait::await_address(attempt, *side, *address),
         Step::AwaitRouter { link, patience } => wait::await_router(attempt, link, patience),
     }
 }
@@ -137,6 +138,7 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         | Step::Unblock
         | Step::SetOption { before: None, .. }
         | Step::AwaitRunning { .. }
+        | Step::AwaitAddress { .. }
         | Step::AwaitRouter { .. } => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{
     iter::once,
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -37,6 +38,26 @@ pub fn await_running(attempt: &Attempt<'_>, side: Side, name: &InterfaceName) ->
     }
     give_up(format!(
         "it has no carrier after {:.0?} (link-up-timeout-seconds in config.toml)",
+        attempt.limits.link_up_timeout
+    ))
+}
+
+/// Waits until the kernel takes packets to an IPv6 address. It gives an address to a link at once, but makes the
+/// route to it in a queue of its own (`addrconf_dad_work`, net/ipv6/addrconf.c), even without duplicate address
+/// detection: on a busy instance that is later than the first answer to the task, which would be dropped.
+pub fn await_address(attempt: &Attempt<'_>, side: Side, address: IpAddr) -> Result<Applied> {
+    let Space { netlink, netns } = attempt.sides.of(side)?;
+    let is_local = || -> Result<bool> { Ok(netlink.is_local(address)?) };
+    if is_local()? {
+        return Ok(Applied::Already);
+    }
+    let monitor = Monitor::within(netns, Events::Ipv6Routes)?;
+    let until = Instant::now() + attempt.limits.link_up_timeout;
+    if is_so_by(until, is_local, attempt, &monitor)? {
+        return Ok(Applied::Already);
+    }
+    give_up(format!(
+        "it does not after {:.0?} (link-up-timeout-seconds in config.toml)",
         attempt.limits.link_up_timeout
     ))
 }

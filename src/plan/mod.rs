@@ -154,8 +154,9 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
         })
 }
 
-/// A first packet sent before its link is up is lost, and costs the application a second; one that is sent
-/// before there is a route to its destination is an error.
+/// A first packet sent before its link is up is lost, and costs the application a second; so does the answer to
+/// one that is sent before the kernel knows its own address; and one that is sent before there is a route to its
+/// destination is an error.
 fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> {
     let mut links = vec![
         (Side::Instance, lease.link_name()),
@@ -167,6 +168,12 @@ fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step
     }
     let mut steps: Vec<Step> =
         links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect();
+    let of_instance = credentials.gateways().into_iter().map(|own| (Side::Instance, own));
+    let of_task = credentials.addresses(lease).into_iter().map(|own| (Side::Task, own));
+    let of_eni = task.addresses.iter().filter(|_| !task.stay_down);
+    let of_eni = of_eni.map(|own| (Side::Task, own.ip()));
+    let v6 = of_instance.chain(of_task).chain(of_eni).filter(|(_, address)| address.is_ipv6());
+    steps.extend(v6.map(|(side, address)| Step::AwaitAddress { side, address }));
     if task.wants_router_advertisements() && !task.stay_down {
         steps.push(Step::AwaitRouter { link: task.interface.clone(), patience: task.router });
     }

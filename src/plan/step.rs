@@ -230,6 +230,13 @@ pub enum Step {
         /// The link.
         link: InterfaceName,
     },
+    /// Wait until the kernel takes packets to an IPv6 address that it was given.
+    AwaitAddress {
+        /// Where.
+        side: Side,
+        /// The address.
+        address: IpAddr,
+    },
     /// Wait for an IPv6 default route of a router that advertises itself, which is asked to.
     AwaitRouter {
         /// The link of the task that the router is on.
@@ -259,7 +266,9 @@ impl Step {
             Self::CreateBranch { .. } => "branch",
             Self::SetLabel { .. } => "label",
             Self::SetOption { option, .. } => option,
-            Self::AddAddress { .. } | Self::DeleteAddress { .. } => "address",
+            Self::AddAddress { .. } | Self::DeleteAddress { .. } | Self::AwaitAddress { .. } => {
+                "address"
+            }
             Self::AddRoute { .. } | Self::DeleteRoute { .. } => "route",
             Self::BlockPackets { .. } | Self::BlockFrames { .. } | Self::Unblock => "block",
             Self::AddNeighbour { .. } => "neighbour",

@@ -79,6 +79,9 @@ impl fmt::Display for Step {
             Self::AwaitRunning { side, link } => {
                 write!(f, "waiting for {link} {side} to be operationally up")
             }
+            Self::AwaitAddress { side, address } => {
+                write!(f, "waiting for the kernel to answer at {address} {side}")
+            }
             Self::AwaitRouter { link, .. } => {
                 write!(f, "waiting for a router to advertise itself on {link} in the task")
             }

@@ -96,7 +96,7 @@ fn a_deadline_that_is_over_is_told_and_undone() {
 }
 
 /// Both namespaces, seen from the instance's.
-fn sides(pause: &Pause) -> Sides {
+pub fn sides(pause: &Pause) -> Sides {
     let task = Netns::of_pid(pause.pid().cast_signed()).unwrap();
     Sides { instance: Space::here().unwrap(), task: Some(Space::within(task).unwrap()) }
 }

@@ -148,6 +148,12 @@ impl World {
                 let running = self.side(*side).get(link.as_str())?.link.running;
                 if running { Ok(false) } else { Err(format!("{link} is down")) }
             }
+            Step::AwaitAddress { side, address } => {
+                let mut devices = self.side(*side).devices.values();
+                let has =
+                    |device: &Device| device.addresses.iter().any(|(own, _)| own.ip() == *address);
+                if devices.any(has) { Ok(false) } else { Err(format!("{address} is nobody's")) }
+            }
             Step::AwaitRouter { link, .. } => {
                 let device = self.task.get(link.as_str())?;
                 match device.settings.options.get("accept_ra") {
@@ -225,6 +231,7 @@ impl World {
             | Step::SetLabel { .. }
             | Step::SetOption { before: None, .. }
             | Step::AwaitRunning { .. }
+            | Step::AwaitAddress { .. }
             | Step::AwaitRouter { .. }
             | Step::Unblock => {}
         }

@@ -66,8 +66,19 @@ fn a_task_without_ipv6_gateway_waits_for_a_router_after_its_links_are_up() {
     let impatient = Task { router: patience, ..six(None) };
     assert_eq!(last(&impatient), Some(Step::AwaitRouter { link, patience }));
     for task in [task(), six(Some(GATEWAY)), Task { stay_down: true, ..six(None) }] {
-        assert!(matches!(last(&task), Some(Step::AwaitRunning { .. })), "{task:?}");
+        let last = last(&task);
+        assert!(!matches!(last, Some(Step::AwaitRouter { .. })), "{task:?}: {last:?}");
     }
+}
+
+#[test]
+fn every_ipv6_address_is_waited_for() {
+    let all = steps(&plan_for(&six(Some(GATEWAY)), &fresh()).expect("a plan"));
+    let wait = |n| format!("waiting for the kernel to answer at 2001:db8::{n} in the task");
+    assert_eq!(all[all.len() - 3..], [wait(5), wait(6), wait(7)]);
+    let down = Task { stay_down: true, ..six(None) };
+    let all = steps(&plan_for(&down, &fresh()).expect("a plan"));
+    assert!(!all.iter().any(|step| step.contains("to answer")), "{all:#?}");
 }
 
 #[test]

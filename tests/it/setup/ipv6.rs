@@ -1,9 +1,14 @@
 //! IPv6 as good as IPv4: the own addresses, the source of connections, and routers that advertise themselves.
 
 use super::addresses;
-use crate::fixtures::{Call, Instance, Netns, Pause, Router, Server, eventually};
+use crate::{
+    fixtures::{Call, Instance, Netns, Pause, Router, Server, eventually, started},
+    rollback::sides,
+};
+use ipnetwork::IpNetwork;
+use oci_awsvpc_hook::testing::{Limits, Side, Step, Timings, transact};
 use std::{
-    net::{IpAddr, TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -58,6 +63,36 @@ fn a_task_without_ipv6_addresses_gets_none_on_its_loopback_interface() {
     as_docker_does(&pause.netns());
     pause.call("prestart").on(&instance).silently();
     assert_eq!(addresses(&pause.netns().link("lo").expect("lo")), ["127.0.0.1/8"]);
+}
+
+/// The kernel takes packets to an IPv6 address only when a queue of its own has got to it.
+#[test]
+fn an_address_that_was_waited_for_answers_though_the_kernel_is_busy() {
+    let (instance, pause) = started();
+    let elsewhere = Pause::new();
+    // Each holds the lock that all changes of links and addresses need, most of the time.
+    let busy = "while :; do ip link add NAMEa type veth peer name NAMEb && ip link del NAMEa; done";
+    let _others = ["p", "q", "r"].map(|name| elsewhere.starts(&busy.replace("NAME", name)));
+    for n in 5..105 {
+        let own: IpNetwork = format!("2001:db8::{n:x}/64").parse().expect("an address");
+        let (side, link) = (Side::Task, "eth0".parse().expect("a name"));
+        let steps = [
+            Step::AddAddress { side, link, address: own, subnet_route: true },
+            Step::AwaitAddress { side, address: own.ip() },
+        ];
+        instance.netns.within(|| {
+            let limits = Limits::start(Duration::from_secs(30), Duration::from_secs(5));
+            let (sides, limits) = (sides(&pause), limits.expect("limits"));
+            transact(&steps, &sides, &limits, &mut Timings::start()).expect("done");
+        });
+        let heard = pause.netns().within(|| {
+            let socket = UdpSocket::bind((own.ip(), 7)).expect("bound");
+            socket.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+            socket.send_to(b"itself", (own.ip(), 7)).expect("sent");
+            socket.recv(&mut [0; 8]).ok()
+        });
+        assert_eq!(heard, Some(6), "{own}");
+    }
 }
 
 #[test]
