@@ -67,6 +67,21 @@ fn a_dual_stack_task_gets_both_families_and_its_ipv6_addresses_are_usable_at_onc
 }
 
 #[test]
+fn bare_ipv6_addresses_have_the_prefix_of_their_gateway() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause
+        .call("prestart")
+        .eni("ipv6-addresses", "2001:db8::5,2001:db8::6/48")
+        .eni("subnet-gateway-ipv6-address", "2001:db8::1/56")
+        .on(&instance)
+        .silently();
+    let task = pause.netns();
+    let own = addresses(&task.link("eth0").expect("the ENI"));
+    assert_eq!(own[1..], ["2001:db8::5/56", "2001:db8::6/48"]);
+    assert!(task.routes("6").contains(&"default via 2001:db8::1 dev eth0 metric 1024".to_owned()));
+}
+
+#[test]
 fn an_ipv6_task_without_a_gateway_accepts_router_advertisements() {
     let (instance, pause) = (Instance::new(), Pause::new());
     let _router = Router::start(&instance.router, "eni");
