@@ -77,7 +77,7 @@ fn sigterm_and_the_deadline_end_the_wait_for_a_router() {
     let begin = Instant::now();
     let line = call.config(&folder, "deadline-seconds = 1\n").on(&instance).badly();
     assert!(line.contains("to advertise itself on eth0 in the task: out of time"), "{line}");
-    assert!((900..2500).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
+    assert!((900..3500).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
     instance.netns.assert_same(&before.0);
     pause.netns().assert_same(&before.1);
 }
