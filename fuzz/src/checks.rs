@@ -80,6 +80,7 @@ pub fn config(bytes: &[u8]) {
                 config.eni.attach_timeout_seconds,
                 config.eni.link_up_timeout_seconds,
                 config.eni.return_timeout_seconds,
+                config.eni.router_timeout_seconds,
             ];
             for time in seconds.map(std::time::Duration::from_secs) {
                 assert!(Instant::now().checked_add(time).is_some(), "{time:?} never ends");

@@ -49,7 +49,7 @@ pub fn holds(attempt: &Attempt<'_>, step: &Step) -> Result<bool> {
             Step::AddRoute { route } => {
                 attempt.task()?.has_route(route, address::index_of(attempt, route)?)?
             }
-            Step::SetOption { side, family, link, option, value } => {
+            Step::SetOption { side, family, link, option, value, .. } => {
                 option::has_option(attempt, *side, family, link, option, value)?
             }
             Step::BlockPackets { ruleset } | Step::BlockFrames { ruleset, .. } => {

@@ -17,7 +17,7 @@ mod wait;
 use crate::{
     error::{Doing, Error, Result},
     kernel::sides::Sides,
-    plan::step::Step,
+    plan::{step::Step, text::part},
     process::{limits::Limits, timings::Timings},
 };
 use attempt::Attempt;
@@ -42,7 +42,7 @@ pub fn transact(
             Ok(()) => apply(&attempt, step),
             Err(error) => Err(error),
         };
-        let took = timings.lap(step.part()).as_secs_f64() * 1e3;
+        let took = timings.lap(part(step)).as_secs_f64() * 1e3;
         match outcome.doing(|| step.to_string()) {
             Ok(Applied::Changed) => {
                 changed.push(step);

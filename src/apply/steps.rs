@@ -63,11 +63,14 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         Step::SetLabel { link, label, .. } => {
             attempt.set(Side::Task, link, &alias(&label.to_string()))
         }
-        Step::SetOption { side, family, link, option, value } => {
+        Step::SetOption { side, family, link, option, value, .. } => {
             option::ensure_option(attempt, *side, family, link, option, value)
         }
         Step::AddAddress { side, link, address, subnet_route } => {
             address::ensure_address(attempt, *side, link, *address, *subnet_route)
+        }
+        Step::DeleteAddress { link, address } => {
+            address::delete_address(attempt, Side::Task, link, *address).map(|()| Applied::Changed)
         }
         Step::AddRoute { route } => address::ensure_route(attempt, route),
         Step::DeleteRoute { route } => {
@@ -83,6 +86,8 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         }
         Step::SetUp { side, link } => attempt.set(*side, link, &switched(true)),
         Step::AwaitRunning { side, link } => wait::await_running(attempt, *side, link),
+        Step::AwaitAddress { side, address } => wait::await_address(attempt, *side, *address),
+        Step::AwaitRouter { link, patience } => wait::await_router(attempt, link, patience),
     }
 }
 
@@ -99,6 +104,12 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         Step::CreateBranch { inside, .. } => branch::delete_branch(attempt, inside),
         Step::AddAddress { side: side @ Side::Task, link, address, .. } => {
             address::delete_address(attempt, *side, link, *address)
+        }
+        Step::DeleteAddress { link, address } => {
+            address::ensure_address(attempt, Side::Task, link, *address, true).map(|_| ())
+        }
+        Step::SetOption { side, family, link, option, before: Some(before), .. } => {
+            option::ensure_option(attempt, *side, family, link, option, before).map(|_| ())
         }
         Step::AddRoute { route } => address::delete_route(attempt, route),
         Step::DeleteRoute { route } => address::ensure_route(attempt, route).map(|_| ()),
@@ -125,8 +136,10 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
         | Step::AddFdbEntry { .. }
         | Step::DeleteLeftover { .. }
         | Step::Unblock
-        | Step::SetOption { .. }
-        | Step::AwaitRunning { .. } => Ok(()),
+        | Step::SetOption { before: None, .. }
+        | Step::AwaitRunning { .. }
+        | Step::AwaitAddress { .. }
+        | Step::AwaitRouter { .. } => Ok(()),
     }
 }
 

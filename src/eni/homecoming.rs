@@ -14,7 +14,7 @@ use crate::{
     kernel::{
         bus,
         holders::{self, Held},
-        monitor::Monitor,
+        monitor::{Events, Monitor},
         sides::Space,
     },
     net::{link::Link, mac::Mac},
@@ -140,7 +140,7 @@ impl<'a> Instance<'a> {
     fn bring_home(&self, record: &Record) -> Result<Option<(Link, Option<Space>)>> {
         let label = &record.label;
         let hardware = label.device.as_ref().filter(|device| device.is_hardware());
-        let monitor = Monitor::within(&self.space.netns)?;
+        let monitor = Monitor::within(&self.space.netns, Events::Links)?;
         let begin = Instant::now();
         let (mut is_asked_for, mut is_searched, mut from) = (false, false, None);
         loop {

@@ -22,6 +22,7 @@ pub mod process;
 pub mod queues;
 pub mod rings;
 pub mod route;
+pub mod router;
 pub mod rule;
 pub mod sides;
 pub mod socket;

@@ -1,4 +1,4 @@
-//! Link events: to wait for something without asking again and again.
+//! Events: to wait for something without asking again and again.
 
 use crate::{
     error::{Doing, Result},
@@ -10,7 +10,16 @@ use rtnetlink::{
 };
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A subscription to the link events of one namespace. Its descriptor can be read when there was one.
+/// What one can be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// Links come, go and change.
+    Links,
+    /// IPv6 routes come and go.
+    Ipv6Routes,
+}
+
+/// A subscription to events of one namespace. Its descriptor can be read when there was one.
 ///
 /// Subscribe, look, wait, look again: what changes between the look and the wait is then waiting
 /// in the socket. An event says only *that* something changed; what is so, a look must tell. That
@@ -23,8 +32,12 @@ impl Monitor {
     ///
     /// # Errors
     /// The namespace cannot be entered, or the kernel does not give us a socket.
-    pub fn within(netns: &Netns) -> Result<Self> {
-        netns.within(|| subscribe().doing(|| "subscribing to link events"))
+    pub fn within(netns: &Netns, events: Events) -> Result<Self> {
+        let (group, what) = match events {
+            Events::Links => (MulticastGroup::Link, "links"),
+            Events::Ipv6Routes => (MulticastGroup::Ipv6Route, "IPv6 routes"),
+        };
+        netns.within(|| subscribe(group).doing(|| format!("subscribing to events of {what}")))
     }
 
     /// Takes all events that have queued up.
@@ -43,9 +56,9 @@ impl AsFd for Monitor {
     }
 }
 
-fn subscribe() -> Answer<Monitor> {
+fn subscribe(group: MulticastGroup) -> Answer<Monitor> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind(&SocketAddr::new(0, 1 << (MulticastGroup::Link as u32 - 1)))?;
+    socket.bind(&SocketAddr::new(0, 1 << (group as u32 - 1)))?;
     socket.set_non_blocking(true)?;
     Ok(Monitor(socket))
 }

@@ -47,6 +47,17 @@ impl Netlink {
     /// The indices of the links by which packets to an address would leave, as the kernel would route
     /// them now, whatever rules and tables that takes; none where it would not.
     pub fn links_towards(&self, address: IpAddr) -> Answer<Vec<u32>> {
+        Ok(self.route_towards(address)?.as_ref().map(links_of).unwrap_or_default())
+    }
+
+    /// Whether the kernel would take packets to an address for its own.
+    pub fn is_local(&self, address: IpAddr) -> Answer<bool> {
+        let route = self.route_towards(address)?;
+        Ok(route.is_some_and(|route| route.header.kind == RouteType::Local))
+    }
+
+    /// The route that the kernel would choose for packets to an address; none where it would not send them.
+    fn route_towards(&self, address: IpAddr) -> Answer<Option<RouteMessage>> {
         use Errno::{EACCES, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, ENETUNREACH, EOPNOTSUPP, ESRCH};
         let mut request = RouteMessage::default();
         request.header.address_family = match address {
@@ -59,15 +70,15 @@ impl Netlink {
         request.attributes.push(RouteAttribute::Destination(address.into()));
         match self.get(&RouteNetlinkMessage::GetRoute(request)) {
             Ok(answer) => match answer.and_then(|raw| raw.decode()) {
-                Some(RouteNetlinkMessage::NewRoute(route)) => Ok(links_of(&route)),
-                _ => Ok(Vec::new()),
+                Some(RouteNetlinkMessage::NewRoute(route)) => Ok(Some(route)),
+                _ => Ok(None),
             },
             // Unreachable, prohibited, a blackhole, or a kernel without the family.
             Err(error)
                 if [EACCES, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, ENETUNREACH, EOPNOTSUPP, ESRCH]
                     .contains(&error.errno) =>
             {
-                Ok(Vec::new())
+                Ok(None)
             }
             Err(error) => Err(error),
         }
@@ -77,18 +88,20 @@ impl Netlink {
     pub fn default_links(&self) -> Answer<Vec<u32>> {
         let mut uplinks = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let defaults: Vec<RouteMessage> = self
-                .main_table(family)?
-                .into_iter()
-                .filter(|route| route.header.destination_prefix_length == 0)
-                .filter(|route| route.header.kind == RouteType::Unicast)
-                .collect();
+            let defaults: Vec<RouteMessage> =
+                self.main_table(family)?.into_iter().filter(is_default).collect();
             let best = defaults.iter().map(metric).min();
             for route in defaults.iter().filter(|route| Some(metric(route)) == best) {
                 uplinks.extend(links_of(route));
             }
         }
         Ok(uplinks)
+    }
+
+    /// Whether the main table has an IPv6 default route by a link.
+    pub fn has_ipv6_default(&self, index: u32) -> Answer<bool> {
+        let routes = self.main_table(AddressFamily::Inet6)?;
+        Ok(routes.iter().any(|route| is_default(route) && links_of(route).contains(&index)))
     }
 
     /// The routes of one family in the main table; none where the kernel does not know the family.
@@ -181,6 +194,10 @@ impl RouteKey {
         }
         key
     }
+}
+
+fn is_default(route: &RouteMessage) -> bool {
+    route.header.destination_prefix_length == 0 && route.header.kind == RouteType::Unicast
 }
 
 fn metric(route: &RouteMessage) -> u32 {

@@ -1,6 +1,10 @@
 //! MAC addresses.
 
-use std::{fmt, net::Ipv4Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// An Ethernet address of one interface: never zero, never a group address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +32,18 @@ impl Mac {
         let mut bytes = [0x0e; 6];
         bytes[1..].copy_from_slice(&hash.to_be_bytes()[3..]);
         Self(bytes)
+    }
+
+    /// The half of an IPv6 address that an interface with this address makes for itself (RFC 4291, appendix
+    /// A), behind a half of zeros.
+    #[must_use]
+    pub fn interface_identifier(self) -> Ipv6Addr {
+        let mut address = [0; 16];
+        address[8..11].copy_from_slice(&self.0[..3]);
+        address[8] ^= 2; // the bit for "locally administered" has the opposite meaning there
+        address[11..13].copy_from_slice(&[0xff, 0xfe]);
+        address[13..].copy_from_slice(&self.0[3..]);
+        address.into()
     }
 
     /// The six bytes, first on the wire first.
@@ -70,6 +86,15 @@ impl fmt::Debug for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_identifier_is_made_as_in_rfc_4291() {
+        let mac: Mac = "34:56:78:9a:bc:de".parse().expect("valid");
+        assert_eq!(
+            mac.interface_identifier(),
+            "::3656:78ff:fe9a:bcde".parse::<Ipv6Addr>().expect("one")
+        );
+    }
 
     #[test]
     fn macs_are_unicast_ethernet_addresses() {

@@ -58,7 +58,21 @@ pub(super) fn waits(credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> 
     links.into_iter().map(|(side, link)| Step::AwaitRunning { side, link }).collect()
 }
 
-/// The task's end of it, and the loopback interface.
+/// The loopback interface: with IPv6 where the task has an address of it, because the packets to that go by
+/// this interface, too. Docker switches IPv6 off there, and the interface outlives a start that fails.
+pub(super) fn loopback(has_ipv6: bool, task: &TaskSnapshot) -> Vec<Step> {
+    let link = InterfaceName::known("lo".to_owned());
+    let mut steps = Vec::from_iter(switch_on(&link, task));
+    if has_ipv6 {
+        let (side, family, before) = (Side::Task, "ipv6", Some("1"));
+        // Its address ::1 comes by itself, in whichever order both are done (`init_loopback`, net/ipv6/addrconf.c).
+        let (option, value) = ("disable_ipv6", "0");
+        steps.push(Step::SetOption { side, family, link, option, value, before });
+    }
+    steps
+}
+
+/// The task's end of it.
 pub(super) fn interface(
     credentials: &CredentialNetwork,
     lease: Lease,
@@ -67,12 +81,6 @@ pub(super) fn interface(
 ) -> Result<Vec<Step>> {
     let link = credential_name();
     let mut steps = Vec::new();
-    let switch_on = |name: InterfaceName, steps: &mut Vec<Step>| {
-        if !task.link(name.as_str()).is_some_and(|link| link.up) {
-            steps.push(Step::SetUp { side: Side::Task, link: name });
-        }
-    };
-    switch_on(InterfaceName::known("lo".to_owned()), &mut steps);
     if credentials.ipv6_subnet.is_some() {
         steps.push(Step::ipv6_option(&link, "disable_ipv6", "0"));
     }
@@ -84,7 +92,7 @@ pub(super) fn interface(
         let step = Step::AddAddress { side, link, address, subnet_route: false };
         steps.extend(step.unless(so)?);
     }
-    switch_on(link.clone(), &mut steps);
+    steps.extend(switch_on(&link, task));
     for gateway in credentials.gateways() {
         let route = Route::Link { destination: gateway.into(), link: link.clone() };
         steps.push(Step::AddRoute { route });
@@ -101,4 +109,10 @@ pub(super) fn interface(
         steps.push(Step::AddRoute { route });
     }
     Ok(steps)
+}
+
+/// Switching on a link of the task, if it is off.
+pub(super) fn switch_on(link: &InterfaceName, task: &TaskSnapshot) -> Option<Step> {
+    let is_on = task.link(link.as_str()).is_some_and(|link| link.up);
+    (!is_on).then(|| Step::SetUp { side: Side::Task, link: link.clone() })
 }

@@ -2,11 +2,10 @@
 
 use crate::{
     eni::restore::AtHome,
-    error::{Result, refuse},
+    error::{Doing, Result, refuse},
     input::request::Request,
     net::{link::Link, name::InterfaceName, route::Route, side::Side},
-    plan::branch,
-    plan::step::Step,
+    plan::{branch, credentials::switch_on, step::Step},
     snapshot::{
         labels::{label_at_home, label_of, label_of_adopted, looks_own},
         ownership::{OwnPort, is_own},
@@ -184,15 +183,8 @@ pub(super) fn configuration(
         let accept = if task.wants_router_advertisements() { "2" } else { "0" };
         steps.push(Step::ipv6_option(link, "accept_ra", accept));
     }
-    for &own in &task.addresses {
-        let so = snapshot.task.has_address(link, own);
-        let (side, link) = (Side::Task, link.clone());
-        let step = Step::AddAddress { side, link, address: own, subnet_route: true };
-        steps.extend(step.unless(so)?);
-    }
-    if !snapshot.task.link(link.as_str()).is_some_and(|link| link.up) {
-        steps.push(Step::SetUp { side: Side::Task, link: link.clone() });
-    }
+    steps.extend(addresses(task, snapshot)?);
+    steps.extend(switch_on(link, &snapshot.task));
     for gateway in &task.gateways {
         let route = Route::Via {
             destination: default_destination(gateway.address),
@@ -201,6 +193,44 @@ pub(super) fn configuration(
             on_link: gateway.on_link,
         };
         steps.push(Step::AddRoute { route });
+    }
+    Ok(steps)
+}
+
+/// The ENI's addresses, so that the first of each family is the source of new connections. Of IPv4 addresses
+/// it is the one that was there first. Of IPv6 addresses that are equal otherwise (RFC 6724) it is the one that came last,
+/// because the kernel puts it before the others (`ipv6_link_dev_addr`, net/ipv6/addrconf.c): so the first is added
+/// last, and what is there already is added again if it shall be before one that is new, or that it is behind.
+fn addresses(task: &Task, snapshot: &Snapshot) -> Result<Vec<Step>> {
+    let link = &task.interface;
+    let add = |address| Step::AddAddress {
+        side: Side::Task,
+        link: link.clone(),
+        address,
+        subnet_route: true,
+    };
+    let (v4, v6): (Vec<IpNetwork>, Vec<IpNetwork>) =
+        task.addresses.iter().copied().partition(IpNetwork::is_ipv4);
+    let mut steps = Vec::new();
+    for own in v4 {
+        steps.extend(add(own).unless(snapshot.task.has_address(link, own))?);
+    }
+    let there = snapshot.task.addresses_of(link);
+    let mut next = there.len(); // what comes now must be before this one
+    for own in v6.into_iter().rev() {
+        let step = add(own);
+        snapshot.task.has_address(link, own).doing(|| step.to_string())?;
+        let place = there.iter().position(|address| *address == own);
+        match place {
+            Some(place) if place < next => {
+                next = place;
+                continue;
+            }
+            Some(_) => steps.push(Step::DeleteAddress { link: link.clone(), address: own }),
+            None => {}
+        }
+        steps.push(step);
+        next = 0;
     }
     Ok(steps)
 }

@@ -42,6 +42,7 @@ pub fn host(
         link: name.clone(),
         option,
         value: "1",
+        before: None,
     }));
     Ok((mac, steps))
 }

@@ -3,7 +3,7 @@
 
 use super::{
     block,
-    credentials::{interface, port, waits},
+    credentials::{interface, loopback, port, waits},
     step::Step,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     task::record::Record,
 };
 use ipnetwork::IpNetwork;
-use std::fmt::Display;
+use std::{fmt::Display, net::IpAddr};
 
 /// The steps about one task, whichever bridge it is on. `eni` is what its ENI is called inside,
 /// and `blocked` of families that the kernel has.
@@ -55,12 +55,19 @@ pub fn of_task(
     steps.extend(port(&credentials, *lease, label, own.as_ref()));
     if is_configured {
         let mac = bridge_link.and_then(|link| link.mac).unwrap_or(credentials.bridge_mac());
+        let has_ipv6 = task.addresses.iter().any(|(_, address)| is_ipv6(address.ip()));
+        steps.extend(loopback(has_ipv6, task));
         steps.extend(interface(&credentials, *lease, mac, task)?);
     }
     steps.extend(block::packets(blocked, true));
     steps.extend(eni.and_then(|eni| block::frames(eni, blocked)));
     steps.extend(waits(&credentials, *lease));
     Ok(steps)
+}
+
+/// Whether it is an address of IPv6 that a task asked for: the others, the kernel gives to every link.
+fn is_ipv6(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(six) if !six.is_unicast_link_local() && !six.is_loopback())
 }
 
 /// Whether a task is in the network that is configured now.

@@ -20,7 +20,7 @@ mod eni;
 pub mod host;
 pub mod mend;
 pub mod step;
-mod text;
+pub mod text;
 
 use crate::{
     error::{Error, Result, refuse},
@@ -86,6 +86,8 @@ pub fn plan(request: &Request, ruleset: &Ruleset, snapshot: &Snapshot) -> Result
     let (bridge_mac, of_host) = host(ruleset, credentials, &host_only)?;
     steps.extend(of_host);
     steps.extend(credentials::port(credentials, lease, &label, own.as_ref()));
+    let has_ipv6 = task.has_ipv6() || credentials.ipv6_subnet.is_some();
+    steps.extend(credentials::loopback(has_ipv6, &snapshot.task));
     steps.extend(credentials::interface(credentials, lease, bridge_mac, &snapshot.task)?);
     steps.extend(block::packets(&task.blocked(), instance.has_ipv6));
     steps.extend(arrival);
@@ -155,11 +157,22 @@ fn free_lease(request: &Request, snapshot: &Snapshot) -> Result<Lease> {
         })
 }
 
-/// A first packet sent before its link is up is lost, and costs the application a second.
+/// A first packet sent before its link is up is lost, and costs the application a second; so does the answer to
+/// one that is sent before the kernel knows its own address; and one that is sent before there is a route to its
+/// destination is an error.
 fn waits(task: &Task, credentials: &CredentialNetwork, lease: Lease) -> Vec<Step> {
     let mut steps = credentials::waits(credentials, lease);
     if !task.stay_down {
         steps.push(Step::AwaitRunning { side: Side::Task, link: task.interface.clone() });
+    }
+    let of_instance = credentials.gateways().into_iter().map(|own| (Side::Instance, own));
+    let of_task = credentials.addresses(lease).into_iter().map(|own| (Side::Task, own));
+    let of_eni = task.addresses.iter().filter(|_| !task.stay_down);
+    let of_eni = of_eni.map(|own| (Side::Task, own.ip()));
+    let v6 = of_instance.chain(of_task).chain(of_eni).filter(|(_, address)| address.is_ipv6());
+    steps.extend(v6.map(|(side, address)| Step::AwaitAddress { side, address }));
+    if task.wants_router_advertisements() && !task.stay_down {
+        steps.push(Step::AwaitRouter { link: task.interface.clone(), patience: task.router });
     }
     steps
 }

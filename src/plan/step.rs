@@ -11,7 +11,7 @@ use crate::{
         side::Side,
     },
     nft::{Family, Ruleset},
-    task::{branch::Branch, label::Label, lease::Lease, record::Record},
+    task::{RouterPatience, branch::Branch, label::Label, lease::Lease, record::Record},
 };
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
@@ -163,7 +163,8 @@ pub enum Step {
         /// What its alias was before.
         before: Option<String>,
     },
-    /// Set an option of an interface. Goes away with the interface, so there is nothing to undo.
+    /// Set an option of an interface. It goes away with the interface, so there is nothing to undo, unless
+    /// the interface stays.
     SetOption {
         /// Where.
         side: Side,
@@ -175,8 +176,11 @@ pub enum Step {
         option: &'static str,
         /// What it shall hold.
         value: &'static str,
+        /// What it held if it has to be changed, where the interface outlives a start that fails.
+        before: Option<&'static str>,
     },
-    /// Give an address to a link; an IPv6 one without duplicate address detection.
+    /// Give an address to a link; an IPv6 one without duplicate address detection. Before the others of its
+    /// family and scope if it is an IPv6 one, else behind them.
     AddAddress {
         /// Where.
         side: Side,
@@ -186,6 +190,13 @@ pub enum Step {
         address: IpNetwork,
         /// Whether the kernel shall add the route to the address's subnet.
         subnet_route: bool,
+    },
+    /// Take an address from the ENI, which it gets again in another place.
+    DeleteAddress {
+        /// What the ENI is called.
+        link: InterfaceName,
+        /// The address.
+        address: IpNetwork,
     },
     /// Add a route to the task's namespace.
     AddRoute {
@@ -237,37 +248,20 @@ pub enum Step {
         /// The link.
         link: InterfaceName,
     },
-}
-
-impl Step {
-    /// One word for the list of timings.
-    #[must_use]
-    pub fn part(&self) -> &'static str {
-        match self {
-            Self::InstallNftables { .. } => "rules",
-            Self::CreateBridge { .. } => "bridge",
-            Self::SetMac { .. } => "mac",
-            Self::TakeRecord { .. } => "record",
-            Self::CheckHost { .. } => "check",
-            Self::Normalise { .. } => "form",
-            Self::SetOffloads { .. } => "offloads",
-            Self::CreateVeth { .. } => "veth",
-            Self::JoinBridge { .. } | Self::ConfigurePort { .. } => "port",
-            Self::AddFdbEntry { .. } => "fdb",
-            Self::DeletePolicyRule { .. } => "rule",
-            Self::MoveIn { .. } => "move",
-            Self::DeleteLeftover { .. } => "leftover",
-            Self::CreateBranch { .. } => "branch",
-            Self::SetLabel { .. } => "label",
-            Self::SetOption { option, .. } => option,
-            Self::AddAddress { .. } => "address",
-            Self::AddRoute { .. } | Self::DeleteRoute { .. } => "route",
-            Self::BlockPackets { .. } | Self::BlockFrames { .. } | Self::Unblock => "block",
-            Self::AddNeighbour { .. } => "neighbour",
-            Self::SetUp { .. } => "up",
-            Self::AwaitRunning { .. } => "running",
-        }
-    }
+    /// Wait until the kernel takes packets to an IPv6 address that it was given.
+    AwaitAddress {
+        /// Where.
+        side: Side,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Wait for an IPv6 default route of a router that advertises itself, which is asked to.
+    AwaitRouter {
+        /// The link of the task that the router is on.
+        link: InterfaceName,
+        /// For how long, and whether the start fails if none comes.
+        patience: RouterPatience,
+    },
 }
 
 impl Step {
@@ -277,7 +271,8 @@ impl Step {
         option: &'static str,
         value: &'static str,
     ) -> Self {
-        Self::SetOption { side: Side::Task, family: "ipv6", link: link.clone(), option, value }
+        let (side, family, link) = (Side::Task, "ipv6", link.clone());
+        Self::SetOption { side, family, link, option, value, before: None }
     }
 
     /// The step, unless it is so already.

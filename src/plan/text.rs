@@ -3,6 +3,38 @@
 use super::step::Step;
 use std::fmt;
 
+/// One word about a step, for the list of timings.
+#[must_use]
+pub fn part(step: &Step) -> &'static str {
+    match step {
+        Step::InstallNftables { .. } => "rules",
+        Step::CreateBridge { .. } => "bridge",
+        Step::SetMac { .. } => "mac",
+        Step::TakeRecord { .. } => "record",
+        Step::CheckHost { .. } => "check",
+        Step::Normalise { .. } => "form",
+        Step::SetOffloads { .. } => "offloads",
+        Step::CreateVeth { .. } => "veth",
+        Step::JoinBridge { .. } | Step::ConfigurePort { .. } => "port",
+        Step::AddFdbEntry { .. } => "fdb",
+        Step::DeletePolicyRule { .. } => "rule",
+        Step::MoveIn { .. } => "move",
+        Step::DeleteLeftover { .. } => "leftover",
+        Step::CreateBranch { .. } => "branch",
+        Step::SetLabel { .. } => "label",
+        Step::SetOption { option, .. } => option,
+        Step::AddAddress { .. } | Step::DeleteAddress { .. } | Step::AwaitAddress { .. } => {
+            "address"
+        }
+        Step::AddRoute { .. } | Step::DeleteRoute { .. } => "route",
+        Step::BlockPackets { .. } | Step::BlockFrames { .. } | Step::Unblock => "block",
+        Step::AddNeighbour { .. } => "neighbour",
+        Step::SetUp { .. } => "up",
+        Step::AwaitRunning { .. } => "running",
+        Step::AwaitRouter { .. } => "router",
+    }
+}
+
 impl fmt::Display for Step {
     #[allow(clippy::too_many_lines)] // a table
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,6 +98,9 @@ impl fmt::Display for Step {
             Self::AddAddress { side, link, address, .. } => {
                 write!(f, "adding {address} to {link} {side}")
             }
+            Self::DeleteAddress { link, address } => {
+                write!(f, "taking {address} from {link} in the task, to add it before others")
+            }
             Self::AddRoute { route } => write!(f, "adding route {route} in the task"),
             Self::DeleteRoute { route } => write!(f, "deleting route {route} in the task"),
             Self::BlockPackets { .. } => {
@@ -81,6 +116,12 @@ impl fmt::Display for Step {
             Self::SetUp { side, link } => write!(f, "switching on {link} {side}"),
             Self::AwaitRunning { side, link } => {
                 write!(f, "waiting for {link} {side} to be operationally up")
+            }
+            Self::AwaitAddress { side, address } => {
+                write!(f, "waiting for the kernel to answer at {address} {side}")
+            }
+            Self::AwaitRouter { link, .. } => {
+                write!(f, "waiting for a router to advertise itself on {link} in the task")
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{
         bus,
         error::Answer,
         ethtool::Ethtool,
-        monitor::Monitor,
+        monitor::{Events, Monitor},
         offloads, rings,
         sides::{Sides, Space},
         socket::Netlink,
@@ -64,7 +64,7 @@ pub fn wait_for_eni(
         // Only from the second look on, nothing can come between it and the wait.
         let Some(monitor) = &monitor else {
             log::debug!("waiting for ENI {} to be attached", request.task.mac);
-            monitor = Some(Monitor::within(&sides.instance.netns)?);
+            monitor = Some(Monitor::within(&sides.instance.netns, Events::Links)?);
             continue;
         };
         if !limits.wait_for_event(monitor, until)? {

@@ -44,7 +44,7 @@ pub struct InstanceSnapshot {
 pub struct TaskSnapshot {
     /// Its links.
     pub links: Vec<Link>,
-    /// Their addresses, by index.
+    /// Their addresses, by index, in the kernel's order.
     pub addresses: Vec<(u32, IpNetwork)>,
     /// Whether something still keeps it from the metadata service, which it shall now reach.
     pub is_blocked: bool,
@@ -85,6 +85,14 @@ impl TaskSnapshot {
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The addresses of a link, in the kernel's order; none where there is no such link.
+    #[must_use]
+    pub fn addresses_of(&self, link: &InterfaceName) -> Vec<IpNetwork> {
+        let index = self.link(link.as_str()).map(|link| link.index);
+        let own = self.addresses.iter().filter(|(of, _)| Some(*of) == index);
+        own.map(|(_, address)| *address).collect()
     }
 
     /// Whether a link has an address. None has where there is no such link.

@@ -12,7 +12,10 @@ use crate::{
     task::branch::Branch,
 };
 use ipnetwork::IpNetwork;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 /// What the interface to the credentials is called inside every task.
 pub const CREDENTIAL_INTERFACE: &str = "ecs-eth0";
@@ -51,6 +54,17 @@ pub struct Task {
     pub block: Vec<IpNetwork>,
     /// Whether it is moved in and left down and unconfigured.
     pub stay_down: bool,
+    /// How to wait for an IPv6 router that advertises itself, where there is no IPv6 gateway.
+    pub router: RouterPatience,
+}
+
+/// How to wait for a router that advertises itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouterPatience {
+    /// For how long.
+    pub timeout: Duration,
+    /// Whether the task must not start without one.
+    pub required: bool,
 }
 
 /// Where one family's default route leads.

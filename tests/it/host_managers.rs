@@ -27,7 +27,8 @@ fn managed() -> Instance {
 #[test]
 fn leftovers_of_the_eni_are_gone_and_nothing_else() {
     let (instance, pause) = (managed(), Pause::new());
-    pause.call("prestart").eni("ipv6-addresses", "2001:db8::5").on(&instance).silently();
+    let call = pause.call("prestart").eni("ipv6-addresses", "2001:db8::5");
+    call.eni("subnet-gateway-ipv6-address", "fe80::1").on(&instance).silently();
     let rules = instance.netns.ip("rule show");
     for (there, part) in [
         (false, "from 10.0.0.5 "),

@@ -54,6 +54,37 @@ fn sigterm_ends_the_wait_for_an_eni() {
 }
 
 #[test]
+fn sigterm_and_the_deadline_end_the_wait_for_a_router() {
+    let (instance, pause) = started();
+    pause.call("poststop").on(&instance).well();
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let folder = tempfile::tempdir().expect("a folder");
+    let call = pause.call("prestart").eni("ipv6-addresses", "2001:db8::5");
+    let running = call.start(&instance.netns);
+    eventually("the ENI up inside", || {
+        pause.netns().link("eth0").is_some_and(|link| link["operstate"] == "UP")
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    let begin = Instant::now();
+    running.signal(Signal::SIGTERM);
+    let line = running.done().badly();
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(
+        line.contains("to advertise itself on eth0 in the task: terminated by SIGTERM"),
+        "{line}"
+    );
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
+
+    let begin = Instant::now();
+    let line = call.config(&folder, "deadline-seconds = 1\n").on(&instance).badly();
+    assert!(line.contains("to advertise itself on eth0 in the task: out of time"), "{line}");
+    assert!((900..3500).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
+}
+
+#[test]
 fn the_deadline_ends_the_wait_for_an_eni_and_exits_in_time() {
     let (instance, pause) = (Instance::new(), Pause::new());
     let folder = tempfile::tempdir().expect("a folder");

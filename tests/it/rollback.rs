@@ -109,6 +109,25 @@ fn a_carrier_that_does_not_come_is_told_and_undone() {
 }
 
 #[test]
+fn a_router_that_is_required_and_does_not_come_is_told_and_undone() {
+    let (instance, pause) = (instance(), Pause::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let call = pause.call("prestart").eni("ipv6-addresses", "2001:db8::5");
+    let config = "[eni]\nrouter-timeout-seconds = 1\nrouter-required = true\n";
+    let line = call.config(&folder, config).on(&instance).badly();
+    assert!(
+        line.contains(
+            "waiting for a router to advertise itself on eth0 in the task: none has within 1s"
+        ),
+        "{line}"
+    );
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
+    instance.assert_home();
+}
+
+#[test]
 fn a_deadline_that_is_over_is_told_and_undone() {
     let (instance, pause) = (instance(), Pause::new());
     let folder = tempfile::tempdir().expect("a folder");
@@ -121,7 +140,7 @@ fn a_deadline_that_is_over_is_told_and_undone() {
 }
 
 /// Both namespaces, seen from the instance's.
-fn sides(pause: &Pause) -> Sides {
+pub fn sides(pause: &Pause) -> Sides {
     let task = Netns::of_pid(pause.pid().cast_signed()).unwrap();
     Sides { instance: Space::here().unwrap(), task: Some(Space::within(task).unwrap()) }
 }
@@ -170,6 +189,10 @@ fn whichever_step_fails_those_before_it_are_undone() {
     let mut position = 0;
     loop {
         let pause = Pause::new();
+        // As Docker makes its namespaces.
+        pause.netns().run(
+            "for of in all default lo; do echo 1 >/proc/sys/net/ipv6/conf/$of/disable_ipv6; done",
+        );
         let before = (instance.netns.snapshot(), pause.netns().snapshot());
         let planned = fail_at(&instance, &pause, &task, position);
         instance.netns.assert_same(&before.0);

@@ -193,6 +193,8 @@ const KEYS: &[(&str, &str)] = &[
     ("[eni]", "attach-timeout-seconds"),
     ("[eni]", "link-up-timeout-seconds"),
     ("[eni]", "return-timeout-seconds"),
+    ("[eni]", "router-timeout-seconds"),
+    ("[eni]", "router-required"),
     ("[eni]", "block-instance-metadata"),
     ("[credentials]", "bridge"),
     ("[credentials]", "subnet"),

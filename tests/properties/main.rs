@@ -8,6 +8,7 @@
 #[path = "../../fuzz/src/checks.rs"]
 mod checks;
 
+mod addresses;
 mod inputs;
 mod label;
 mod lease;

@@ -18,7 +18,8 @@ use std::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
     pub link: Link,
-    pub addresses: BTreeMap<IpAddr, (IpNetwork, bool)>,
+    /// In the order in which the kernel would choose a source from them, and whether there is a route to the subnet.
+    pub addresses: Vec<(IpNetwork, bool)>,
     pub neighbours: BTreeMap<IpAddr, Mac>,
     pub settings: Settings,
 }
@@ -60,7 +61,7 @@ impl Device {
     pub fn new(link: Link) -> Self {
         Self {
             link,
-            addresses: BTreeMap::new(),
+            addresses: Vec::new(),
             neighbours: BTreeMap::new(),
             settings: Settings::default(),
         }
@@ -98,7 +99,7 @@ impl Space {
     /// Whether an address on the link, or a route to it, says where the gateway is.
     pub fn reaches(&self, gateway: IpAddr, link: &str) -> Result<bool, Refusal> {
         let device = self.devices.get(link).ok_or("no link")?;
-        let addresses = || device.addresses.values().filter(|(_, subnet_route)| *subnet_route);
+        let addresses = || device.addresses.iter().filter(|(_, subnet_route)| *subnet_route);
         if addresses()
             .any(|(own, _)| own.is_ipv4() && own.broadcast() == gateway && own.prefix() < 31)
         {
@@ -123,7 +124,7 @@ impl World {
         let addresses = |space: &Space| {
             let on = |device: &Device| {
                 let index = device.link.index;
-                let own = device.addresses.values().map(move |(address, _)| (index, *address));
+                let own = device.addresses.iter().map(move |(address, _)| (index, *address));
                 own.collect::<Vec<_>>()
             };
             space.devices.values().flat_map(on).collect()

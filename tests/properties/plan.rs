@@ -8,13 +8,14 @@ use crate::{
     steps::restore,
     strategies,
 };
+use ipnetwork::IpNetwork;
 use oci_awsvpc_hook::testing::{
     AtHome, Host, InstanceSnapshot, Label, Link, Plan, Request, Ruleset, Step, plan, wished_name,
 };
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 /// Carries out steps, and gives those that changed something.
-fn carry_out<'a>(world: &mut World, steps: &'a [Step]) -> Result<Vec<&'a Step>, TestCaseError> {
+pub fn carry_out<'a>(world: &mut World, steps: &'a [Step]) -> Result<Vec<&'a Step>, TestCaseError> {
     let mut changed = Vec::new();
     for step in steps {
         match world.apply(step) {
@@ -26,8 +27,14 @@ fn carry_out<'a>(world: &mut World, steps: &'a [Step]) -> Result<Vec<&'a Step>, 
     Ok(changed)
 }
 
-fn planned(scenario: &Scenario, world: &World) -> Result<Plan, TestCaseError> {
+pub fn planned(scenario: &Scenario, world: &World) -> Result<Plan, TestCaseError> {
     scenario.plan(world).map_err(|error| TestCaseError::fail(error.line()))
+}
+
+/// The addresses as the kernel orders them when they are added as they should be.
+fn by_family(addresses: &[IpNetwork]) -> Vec<IpNetwork> {
+    let (v6, v4): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(IpNetwork::is_ipv6);
+    [v6, v4].concat()
 }
 
 /// The world before, with what a rollback leaves of what came after, by contract: the bridge, and
@@ -49,7 +56,8 @@ fn as_rolled_back(before: &World, after: &World, plan: &Plan, scenario: &Scenari
         }
         port.settings = after.settings.clone();
     }
-    for device in world.task.devices.values_mut() {
+    // The loopback interface gets its own settings back.
+    for device in world.task.devices.values_mut().filter(|device| !device.link.loopback) {
         let after = &after.task.devices[&device.link.name];
         device.settings = after.settings.clone();
         device.link.mac = after.link.mac;
@@ -191,11 +199,13 @@ proptest! {
         prop_assert!(task.mtu.is_none_or(|mtu| mtu == eni.link.mtu));
         prop_assert_eq!(eni.link.up, !task.stay_down);
         let configured = if task.stay_down { &[][..] } else { &task.addresses };
-        let mut addresses: Vec<_> = eni.addresses.values().map(|(address, _)| *address).collect();
-        addresses.sort();
-        let mut wanted = configured.to_vec();
-        wanted.sort();
-        prop_assert_eq!(addresses, wanted);
+        let addresses: Vec<_> = eni.addresses.iter().map(|(address, _)| *address).collect();
+        prop_assert_eq!(addresses, by_family(configured));
+        let waits = plan.steps.iter().any(|step| matches!(step, Step::AwaitRouter { .. }));
+        prop_assert_eq!(waits, task.wants_router_advertisements() && !task.stay_down);
+        if task.has_ipv6() || credentials.ipv6_subnet.is_some() {
+            prop_assert_eq!(world.task.devices["lo"].settings.options["disable_ipv6"], "0");
+        }
 
         let port = &world.instance.devices[plan.lease.link_name().as_str()];
         let bridge = &world.instance.devices[credentials.bridge.as_str()];
@@ -204,7 +214,7 @@ proptest! {
         prop_assert_eq!(port.link.alias.as_deref().and_then(Label::parse), Some(plan.label));
         let inside = &world.task.devices["ecs-eth0"];
         for gateway in credentials.gateways() {
-            prop_assert!(bridge.addresses.contains_key(&gateway));
+            prop_assert!(bridge.addresses.iter().any(|(address, _)| address.ip() == gateway));
             prop_assert_eq!(inside.neighbours.get(&gateway).copied(), bridge.link.mac);
         }
         for address in credentials.addresses(plan.lease) {

@@ -151,10 +151,12 @@ fn world(
     eni: &Eni,
     around: Surroundings,
 ) -> World {
-    let lo = |index, up| {
+    let lo = |index, up, ipv6_is_off| {
         let mut lo = Link { loopback: true, ethernet: false, ..link(index, "lo", None, 65536) };
         switch(&mut lo, up);
-        Device::new(lo)
+        let mut lo = Device::new(lo);
+        lo.settings.options.insert("disable_ipv6", if ipv6_is_off { "1" } else { "0" });
+        lo
     };
     let mut world = World {
         instance: Space::default(),
@@ -167,8 +169,8 @@ fn world(
         has_ipv6: around.has_ipv6,
         ipv6_is_off: around.ipv6_is_off,
     };
-    world.instance.add(lo(1, true));
-    world.task.add(lo(1, around.lo_up));
+    world.instance.add(lo(1, true, false));
+    world.task.add(lo(1, around.lo_up, around.ipv6_is_off));
     // A name and an address that nothing made up can have.
     let uplink = link(2, "the:uplink", Mac::from_bytes(&[0xfe; 6]), 9001);
     world.instance.add(Device::new(Link { up: true, running: true, ..uplink }));
@@ -230,7 +232,7 @@ fn add_eni(world: &mut World, mac: Mac, eni: &Eni) {
     let mut link = Link { permanent_mac, alias, ..link };
     switch(&mut link, eni.up);
     let mut device = Device::new(link);
-    device.addresses = eni.addresses.iter().map(|own| (own.ip(), (*own, true))).collect();
+    device.addresses = eni.addresses.iter().map(|own| (*own, true)).collect();
     world.instance.add(device);
 }
 

@@ -98,12 +98,13 @@ impl World {
                 let before = &mut self.task.get(link.as_str())?.link.alias;
                 Ok(std::mem::replace(before, alias.clone()) != alias)
             }
-            Step::SetOption { side, family, link, option, value } => {
+            Step::SetOption { side, family, link, option, value, .. } => {
                 let device = self.side(*side).get(link.as_str())?;
                 if *family == "ipv6" {
                     speaks_ipv6(device, has_ipv6)?;
                 }
-                Ok(device.settings.options.insert(*option, *value) != Some(*value))
+                let before = device.settings.options.insert(*option, *value);
+                Ok(before != Some(*value))
             }
             Step::AddAddress { side, link, address, subnet_route } => {
                 let device = self.side(*side).get(link.as_str())?;
@@ -113,7 +114,13 @@ impl World {
                         return Err(format!("IPv6 is switched off on {link}"));
                     }
                 }
-                ensure(&mut device.addresses, address.ip(), (*address, *subnet_route))
+                add_address(device, *address, *subnet_route)
+            }
+            Step::DeleteAddress { link, address } => {
+                let own = &mut self.task.get(link.as_str())?.addresses;
+                let before = own.len();
+                own.retain(|(other, _)| other != address);
+                Ok(own.len() < before)
             }
             Step::AddRoute { route } => self.add_route(route),
             Step::DeleteRoute { route } => {
@@ -148,6 +155,19 @@ impl World {
                 let running = self.side(*side).get(link.as_str())?.link.running;
                 if running { Ok(false) } else { Err(format!("{link} is down")) }
             }
+            Step::AwaitAddress { side, address } => {
+                let mut devices = self.side(*side).devices.values();
+                let has =
+                    |device: &Device| device.addresses.iter().any(|(own, _)| own.ip() == *address);
+                if devices.any(has) { Ok(false) } else { Err(format!("{address} is nobody's")) }
+            }
+            Step::AwaitRouter { link, .. } => {
+                let device = self.task.get(link.as_str())?;
+                match device.settings.options.get("accept_ra") {
+                    Some(&"2") if device.link.running => Ok(false),
+                    _ => Err(format!("no router will be heard on {link}")),
+                }
+            }
         }
     }
 
@@ -179,7 +199,15 @@ impl World {
             }
             Step::AddAddress { side: Side::Task, link, address, .. } => {
                 let device = self.task.get(link.as_str());
-                device.expect("its link is there").addresses.remove(&address.ip());
+                device.expect("its link is there").addresses.retain(|(own, _)| own != address);
+            }
+            Step::DeleteAddress { link, address } => {
+                let device = self.task.get(link.as_str()).expect("its link is there");
+                add_address(device, *address, true).expect("it was there");
+            }
+            Step::SetOption { link, option, before: Some(before), .. } => {
+                let device = self.task.get(link.as_str()).expect("its link is there");
+                device.settings.options.insert(*option, *before);
             }
             Step::AddRoute { route } => {
                 self.task.routes.remove(&destination(route));
@@ -213,8 +241,10 @@ impl World {
             | Step::ConfigurePort { .. }
             | Step::AddFdbEntry { .. }
             | Step::DeleteLeftover { .. }
-            | Step::SetOption { .. }
+            | Step::SetOption { before: None, .. }
             | Step::AwaitRunning { .. }
+            | Step::AwaitAddress { .. }
+            | Step::AwaitRouter { .. }
             | Step::Unblock => {}
         }
     }
@@ -338,6 +368,22 @@ fn ensure<K: Ord, V: PartialEq>(
         Some(other) if *other == value => Ok(false),
         Some(_) => Err("another one is there".to_owned()),
     }
+}
+
+/// An IPv6 address comes before the others, an IPv4 one behind them.
+fn add_address(
+    device: &mut Device,
+    address: IpNetwork,
+    subnet_route: bool,
+) -> Result<bool, Refusal> {
+    let own = &mut device.addresses;
+    match own.iter().find(|(other, _)| other.ip() == address.ip()) {
+        Some(other) if *other == (address, subnet_route) => return Ok(false),
+        Some(_) => return Err("another one is there".to_owned()),
+        None if address.is_ipv6() => own.insert(0, (address, subnet_route)),
+        None => own.push((address, subnet_route)),
+    }
+    Ok(true)
 }
 
 fn alias(label: &Label) -> Result<String, Refusal> {

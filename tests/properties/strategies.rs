@@ -4,7 +4,7 @@ use crate::steps::MAX_ALIAS;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use oci_awsvpc_hook::testing::{
     Branch, Config, CredentialNetwork, Device, Gateway, InterfaceName, Label, Mac, NetnsId,
-    NetworkId, Offloads, Process, Rings, Task, VlanId, short_id,
+    NetworkId, Offloads, Process, Rings, RouterPatience, Task, VlanId, short_id,
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -12,7 +12,10 @@ use proptest::{
     prelude::*,
     sample::Index,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 /// Any unicast MAC address but zero.
 pub fn mac() -> impl Strategy<Value = Mac> {
@@ -151,6 +154,7 @@ pub fn task() -> impl Strategy<Value = Task> {
                 block_metadata,
                 block: Vec::new(),
                 stay_down,
+                router: RouterPatience { timeout: Duration::from_secs(8), required: false },
             }
         },
     )

@@ -39,7 +39,7 @@ pub fn task_of(annotations: &Annotations, eni: &Eni) -> Result<Task> {
     let reader = Reader(annotations);
     reader.refuse_unknown_keys()?;
     let v4 = reader.ipv4_addresses()?;
-    let v6 = reader.list(IPV6, ipv6_address)?;
+    let v6 = reader.ipv6_addresses()?;
     let Some(mac) = reader.value(MAC, str::parse)? else {
         return refuse(format!(
             "annotation {PREFIX}{MAC} is missing: it says which ENI the task gets"
@@ -68,6 +68,7 @@ pub fn task_of(annotations: &Annotations, eni: &Eni) -> Result<Task> {
             .unwrap_or(eni.block_instance_metadata),
         block: eni.block.clone(),
         stay_down: reader.value(STAY_DOWN, boolean)?.unwrap_or(false),
+        router: eni.router_patience(),
     })
 }
 
@@ -179,8 +180,15 @@ impl Reader<'_> {
         Ok(Some(Gateway { address: gateway.into(), on_link }))
     }
 
+    /// The addresses; one without a prefix has the one that came with the gateway, or else that of a VPC's
+    /// subnets.
+    fn ipv6_addresses(&self) -> Result<Vec<Ipv6Network>> {
+        let subnet = self.value(GATEWAY_V6, ipv6_gateway)?.and_then(|(_, prefix)| prefix);
+        self.list(IPV6, |text| ipv6_address(text, subnet.unwrap_or(64)))
+    }
+
     fn ipv6_gateway(&self, addresses: &[Ipv6Network]) -> Result<Option<Gateway>> {
-        let Some(gateway) = self.value(GATEWAY_V6, ipv6_gateway)? else {
+        let Some((gateway, prefix)) = self.value(GATEWAY_V6, ipv6_gateway)? else {
             return Ok(None);
         };
         let Some(primary) = addresses.first() else {
@@ -189,8 +197,11 @@ impl Reader<'_> {
         if addresses.iter().any(|address| address.ip() == gateway) {
             return self.bad(GATEWAY_V6, "that is an address of the ENI itself");
         }
-        let link_local = gateway.is_unicast_link_local();
-        if !link_local && !addresses.iter().any(|address| address.contains(gateway)) {
+        let claimed = prefix.and_then(|prefix| Ipv6Network::new(gateway, prefix).ok());
+        let agree = |address: &Ipv6Network| {
+            address.contains(gateway) && claimed.is_none_or(|subnet| subnet.contains(address.ip()))
+        };
+        if !gateway.is_unicast_link_local() && !addresses.iter().any(agree) {
             return self.bad(
                 GATEWAY_V6,
                 &format!("that is neither link-local nor inside the subnet of {primary}"),

@@ -68,6 +68,22 @@ fn a_bare_gateway_is_on_the_link_where_no_prefix_says_so() {
 }
 
 #[test]
+fn a_gateway_with_a_prefix_gives_it_to_bare_addresses() {
+    for (gateway, [bare, other]) in [
+        ("2001:db8::1/56", ["2001:db8::5/56", "2001:db8::6/48"]),
+        ("2001:db8::1", ["2001:db8::5/64", "2001:db8::6/48"]),
+        ("fe80::1/72", ["2001:db8::5/72", "2001:db8::6/48"]),
+        ("fe80::1", ["2001:db8::5/64", "2001:db8::6/48"]),
+    ] {
+        let (mac, six) = ((MAC, "02:5a:a1:1a:43:42"), (IPV6, "2001:db8::5,2001:db8::6/48"));
+        let task = task(&[mac, six, (GATEWAY_V6, gateway)]);
+        assert_eq!(addresses(&task), [bare, other], "{gateway}");
+        let address = gateway.split('/').next().expect("text").parse().expect("an address");
+        assert_eq!(task.gateways, [Gateway { address, on_link: false }]);
+    }
+}
+
+#[test]
 #[allow(clippy::too_many_lines)] // a table
 fn bad_values_name_the_key_and_the_value() {
     let good = [(MAC, "02:5a:a1:1a:43:42"), (IPV4, "10.0.0.5"), (GATEWAY_V4, "10.0.0.1/24")];
@@ -144,6 +160,26 @@ fn what_is_missing_or_unknown_is_named() {
         (
             &[(MAC, "02:5a:a1:1a:43:42"), (IPV6, "2001:db8::1"), (GATEWAY_V6, "2001:db9::1")][..],
             "neither link-local",
+        ),
+        (
+            &[(MAC, "02:5a:a1:1a:43:42"), (IPV6, "2001:db8::5"), (GATEWAY_V6, "2001:db8::1/128")][..],
+            "neither link-local",
+        ),
+        (
+            &[
+                (MAC, "02:5a:a1:1a:43:42"),
+                (IPV6, "2001:db8::5/64"),
+                (GATEWAY_V6, "2001:db8::1/126"),
+            ],
+            "neither link-local",
+        ),
+        (
+            &[(MAC, "02:5a:a1:1a:43:42"), (IPV6, "2001:db8::5"), (GATEWAY_V6, "fe80::1/10")][..],
+            "/10 is not the prefix of a subnet",
+        ),
+        (
+            &[(MAC, "02:5a:a1:1a:43:42"), (IPV6, "2001:db8::5"), (GATEWAY_V6, "2001:db8::1/0")][..],
+            "/0 is not the prefix of a subnet",
         ),
         (&[(MAC, "02:5a:a1:1a:43:42"), (IPV6, "2001:db8::1"), (MTU, "1000")][..], "1280"),
     ] {

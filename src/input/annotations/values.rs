@@ -54,8 +54,8 @@ pub(super) fn ipv4_address(text: &str, prefix: u8) -> Result<Ipv4Network, String
     Ok(network)
 }
 
-pub(super) fn ipv6_address(text: &str) -> Result<Ipv6Network, String> {
-    let network = network(text, |ip| Ipv6Network::new(ip, 64).map_err(text_of), "IPv6")?;
+pub(super) fn ipv6_address(text: &str, prefix: u8) -> Result<Ipv6Network, String> {
+    let network = network(text, |ip| Ipv6Network::new(ip, prefix).map_err(text_of), "IPv6")?;
     let ip = network.ip();
     if network.prefix() == 0 || !is_host_v6(ip) || ip.is_unicast_link_local() {
         return Err("not the address of a host in a subnet".to_owned());
@@ -69,14 +69,19 @@ pub(super) fn ipv4_gateway(text: &str) -> Result<(Ipv4Addr, Option<u8>), String>
     Ok((network.ip(), text.contains('/').then_some(network.prefix())))
 }
 
-pub(super) fn ipv6_gateway(text: &str) -> Result<Ipv6Addr, String> {
+/// The same for IPv6. A link-local gateway, too, has the prefix length of the subnet that it is the gateway of;
+/// that of all link-local addresses would be a mistake (RFC 4291, section 2.4).
+pub(super) fn ipv6_gateway(text: &str) -> Result<(Ipv6Addr, Option<u8>), String> {
     let network: Ipv6Network =
         network(text, |ip| Ipv6Network::new(ip, 128).map_err(text_of), "IPv6")?;
-    if is_host_v6(network.ip()) {
-        Ok(network.ip())
-    } else {
-        Err("not the address of a router".to_owned())
+    let (ip, prefix) = (network.ip(), network.prefix());
+    if !is_host_v6(ip) {
+        return Err("not the address of a router".to_owned());
     }
+    if prefix == 0 || (ip.is_unicast_link_local() && prefix <= 10) {
+        return Err(format!("/{prefix} is not the prefix of a subnet"));
+    }
+    Ok((ip, text.contains('/').then_some(prefix)))
 }
 
 /// Whether a VPC could give this address to a host: not link-local, where the credentials and the

@@ -10,6 +10,7 @@ use crate::{
     error::{Doing, Error, Result, refuse},
     input::config::{credentials::CredentialNetwork, host::Host},
     process::logging::LogConfig,
+    task::RouterPatience,
 };
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
@@ -65,6 +66,10 @@ pub struct Eni {
     pub link_up_timeout_seconds: u64,
     /// How long poststop waits for the kernel to send the ENI home, in seconds.
     pub return_timeout_seconds: u64,
+    /// How long to wait for an IPv6 router that advertises itself, in seconds.
+    pub router_timeout_seconds: u64,
+    /// Whether a task fails to start if none does.
+    pub router_required: bool,
     /// Whether tasks are kept from the instance metadata service unless they say otherwise.
     pub block_instance_metadata: bool,
     /// What else tasks are kept from.
@@ -114,6 +119,9 @@ impl Default for Eni {
             attach_timeout_seconds: 30,
             link_up_timeout_seconds: 5,
             return_timeout_seconds: 10,
+            // Solicited for the last time after 4 s, a router may take 3.5 s (RFC 4861, section 6.2.6).
+            router_timeout_seconds: 8,
+            router_required: false,
             block_instance_metadata: true,
             block: Vec::new(),
         }
@@ -135,6 +143,13 @@ impl Eni {
     #[must_use]
     pub fn link_up_timeout(&self) -> Duration {
         Duration::from_secs(self.link_up_timeout_seconds)
+    }
+
+    /// How to wait for an IPv6 router that advertises itself.
+    #[must_use]
+    pub fn router_patience(&self) -> RouterPatience {
+        let timeout = Duration::from_secs(self.router_timeout_seconds);
+        RouterPatience { timeout, required: self.router_required }
     }
 
     /// What is blocked is so by every interface of the task: the way to its credentials stays open.
@@ -199,6 +214,7 @@ impl Config {
             ("eni.attach-timeout-seconds", eni.attach_timeout_seconds),
             ("eni.link-up-timeout-seconds", eni.link_up_timeout_seconds),
             ("eni.return-timeout-seconds", eni.return_timeout_seconds),
+            ("eni.router-timeout-seconds", eni.router_timeout_seconds),
         ];
         match times.iter().find(|(_, seconds)| *seconds > MAX_SECONDS) {
             Some((key, seconds)) => {

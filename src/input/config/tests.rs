@@ -19,7 +19,7 @@ fn the_shipped_file_shows_every_default() {
         table.values().map(|v| v.as_table().map_or(1, toml::Table::len)).sum()
     };
     let table: toml::Table = shown.parse().expect("TOML");
-    assert_eq!(keys(&table), 1 + 2 + 5 + 7 + 6 + 2 + 2, "a key is not shown, or not counted here");
+    assert_eq!(keys(&table), 1 + 2 + 7 + 7 + 6 + 2 + 2, "a key is not shown, or not counted here");
 }
 
 /// Older hooks refuse tables that they do not know; and a key means the same wherever it stands.
@@ -86,6 +86,7 @@ fn times_beyond_reason_are_named() {
     let line = error.expect_err("too long").line();
     assert!(line.contains("eni.attach-timeout-seconds 9223372036854775807"), "{line}");
     assert!(Config::parse("deadline-seconds = 3601").is_err());
+    assert!(Config::parse("eni.router-timeout-seconds = 3601").is_err());
 }
 
 #[test]

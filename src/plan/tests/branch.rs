@@ -1,6 +1,7 @@
 //! Branch ENIs.
 
 use super::*;
+use crate::plan::text::part;
 
 const TRUNK: &str = "02:5a:a1:1a:43:01";
 
@@ -75,7 +76,7 @@ fn a_branch_that_is_in_the_task_is_left_alone() {
     *after.task.links.last_mut().expect("the ENI") =
         Link { alias: Some(first.label.to_string()), up: true, ..vlan_on_trunk(3, "eth0", ENI) };
     let second = plan_for(&branch_task(), &after).expect("a plan");
-    let made = |step: &&Step| ["branch", "label", "up", "mac"].contains(&step.part());
+    let made = |step: &&Step| ["branch", "label", "up", "mac"].contains(&part(step));
     assert_eq!(second.steps.iter().find(made), None);
     assert_eq!(second.label, first.label);
 
@@ -102,7 +103,7 @@ fn a_leftover_of_ours_is_replaced_and_a_strangers_is_not() {
     // Another trunk's VLAN of the same number is none of our business.
     snapshot.instance.links[3] = Link { peer: Some(2), ..snapshot.instance.links[3].clone() };
     let plan = plan_for(&branch_task(), &snapshot).expect("a plan");
-    assert!(!plan.steps.iter().any(|step| step.part() == "leftover"));
+    assert!(!plan.steps.iter().any(|step| part(step) == "leftover"));
 }
 
 #[test]

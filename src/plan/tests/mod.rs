@@ -1,4 +1,5 @@
 mod branch;
+mod ipv6;
 mod refusals;
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::{
     net::link::Link,
     net::{netns_id::NetnsId, process::Process},
     snapshot::view::{InstanceSnapshot, TaskSnapshot},
-    task::{branch::Branch, label::port_mac},
+    task::{RouterPatience, branch::Branch, label::port_mac},
     testing,
 };
 
@@ -85,6 +86,7 @@ fn task() -> Task {
         block_metadata: true,
         block: Vec::new(),
         stay_down: false,
+        router: Config::default().eni.router_patience(),
     }
 }
 
@@ -190,7 +192,8 @@ fn a_veth_without_a_label_is_recognised_by_its_far_end() {
     halfway.instance.links.push(link(3, "eth1", ENI));
     let plan = plan_for(&task(), &halfway).expect("a plan");
     assert_eq!(plan.lease, first.lease);
-    let made = |part| plan.steps.iter().filter(|step| step.part() == part).count();
+    let made =
+        |part| plan.steps.iter().filter(|step| crate::plan::text::part(step) == part).count();
     assert_eq!((made("veth"), made("port"), made("move")), (0, 1, 1));
 
     // Another namespace's far end, by chance of the same index, is not ours.

@@ -1,7 +1,10 @@
 //! Docker, with `oci-awsvpc-runtime` as one of its runtimes.
 
 use super::{Engine, PAUSE, SLEEP, live, options};
-use crate::fixtures::{Daemon, Machine, annotations, eventually};
+use crate::{
+    fixtures::{Daemon, Machine, Router, Server, annotations, eventually},
+    traffic::sent_again_by,
+};
 use serde_json::{Value, json};
 
 struct Docker {
@@ -121,6 +124,36 @@ fn a_task_under_docker_on_runc() {
 #[ignore = "needs real root: drives Docker"]
 fn a_task_under_docker_on_crun() {
     live(&Docker::new("crun"));
+}
+
+/// Docker switches IPv6 off in a namespace that has no network, on the loopback interface too.
+#[test]
+#[ignore = "needs real root: drives Docker"]
+fn a_dual_stack_task_under_docker_reaches_itself_and_the_world_from_its_first_packet_on() {
+    let docker = Docker::new("runc");
+    let router = &docker.machine.instance.router;
+    router.ip("-6 addr add 2001:db8:1::1/128 dev lo nodad");
+    let (_router, _far) =
+        (Router::start(router, "eni"), Server::start(router, "[2001:db8:1::1]:80", "far\n"));
+    let mut dual = annotations();
+    dual["com.amazonaws.ecs.eni.ipv6-addresses"] = json!("2001:db8::5,2001:db8::6");
+    docker.try_start("pause", &dual).expect("it starts");
+    for own in ["-6 ::1", "-6 2001:db8::5", "-6 2001:db8::6", "10.0.0.5", "127.0.0.1"] {
+        let said = docker.exec("pause", &format!("/bin/ping -c 1 -w 2 {own}"));
+        assert!(said.contains(" 0% packet loss"), "{own}: {said}");
+    }
+    docker.stop("pause");
+    docker.remove(&["pause"]);
+    let options = options(docker.flag, &dual);
+    let get = "/bin/wget -q -O - http://[2001:db8:1::1]/ && exec /bin/cat /proc/net/snmp";
+    for start in 0..50 {
+        let said = docker.machine.run(&format!(
+            "docker run --rm --runtime awsvpc --network none {options} busybox /bin/sh -c '{get}'"
+        ));
+        assert!(said.starts_with("far\n"), "{start}: {said}");
+        assert_eq!(sent_again_by(&said), 0, "{start}");
+    }
+    docker.machine.instance.assert_home();
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! The ENI in the task: its name, its addresses and its routes.
 
 use super::{CREDENTIAL_ROUTES, addresses};
-use crate::{
-    fixtures::{ENI_MAC, Instance, Netns, Pause, eventually, started},
-    traffic::advertise_router,
-};
+use crate::fixtures::{ENI_MAC, Instance, Netns, Pause, Router, started};
 use serde_json::{Value, json};
 
 fn sysctl(netns: &Netns, path: &str) -> String {
@@ -54,7 +51,7 @@ fn a_dual_stack_task_gets_both_families_and_its_ipv6_addresses_are_usable_at_onc
         .silently();
     let task = pause.netns();
     let eni = task.link("eth0").expect("the ENI");
-    assert_eq!(addresses(&eni), ["10.0.0.5/24", "10.0.0.6/24", "2001:db8::6/64", "2001:db8::5/64"]);
+    assert_eq!(addresses(&eni), ["10.0.0.5/24", "10.0.0.6/24", "2001:db8::5/64", "2001:db8::6/64"]);
     let tentative = |address: &Value| address.get("tentative").is_some();
     assert!(!eni["addr_info"].as_array().expect("a list").iter().any(tentative), "{eni}");
     assert_eq!(task.routes("4")[0], "default via 10.0.0.1 dev eth0");
@@ -70,8 +67,24 @@ fn a_dual_stack_task_gets_both_families_and_its_ipv6_addresses_are_usable_at_onc
 }
 
 #[test]
+fn bare_ipv6_addresses_have_the_prefix_of_their_gateway() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    pause
+        .call("prestart")
+        .eni("ipv6-addresses", "2001:db8::5,2001:db8::6/48")
+        .eni("subnet-gateway-ipv6-address", "2001:db8::1/56")
+        .on(&instance)
+        .silently();
+    let task = pause.netns();
+    let own = addresses(&task.link("eth0").expect("the ENI"));
+    assert_eq!(own[1..], ["2001:db8::5/56", "2001:db8::6/48"]);
+    assert!(task.routes("6").contains(&"default via 2001:db8::1 dev eth0 metric 1024".to_owned()));
+}
+
+#[test]
 fn an_ipv6_task_without_a_gateway_accepts_router_advertisements() {
     let (instance, pause) = (Instance::new(), Pause::new());
+    let _router = Router::start(&instance.router, "eni");
     pause
         .call("prestart")
         .eni("ipv4-addresses", Value::Null)
@@ -84,13 +97,8 @@ fn an_ipv6_task_without_a_gateway_accepts_router_advertisements() {
     assert_eq!(task.routes("4"), CREDENTIAL_ROUTES);
     assert_eq!(sysctl(&task, "ipv6/conf/eth0/accept_ra"), "2");
     assert_eq!(sysctl(&task, "ipv6/conf/eth0/autoconf"), "0");
-
-    eventually("a default route by router advertisement", || {
-        advertise_router(&instance.router, "eni");
-        task.routes("6").iter().any(|route| {
-            route.starts_with("default via fe80::") && route.contains("dev eth0 proto ra")
-        })
-    });
+    let route = task.routes("6").into_iter().find(|route| route.starts_with("default via fe80::1"));
+    assert!(route.is_some_and(|route| route.contains("dev eth0 proto ra")));
 }
 
 #[test]
@@ -109,6 +117,7 @@ fn ipv6_addresses_work_where_new_interfaces_have_ipv6_switched_off() {
         })
         .expect("written");
     }
+    let _router = Router::start(&instance.router, "eni");
     pause.call("prestart").eni("ipv6-addresses", "2001:db8::5").on(&instance).silently();
     assert_eq!(addresses(&task.link("eth0").expect("the ENI")), ["10.0.0.5/24", "2001:db8::5/64"]);
     assert!(task.routes("6").iter().any(|route| route.starts_with("blackhole fd00:ec2::254")));

@@ -3,6 +3,7 @@
 mod again;
 mod credentials;
 mod eni;
+mod ipv6;
 
 use serde_json::Value;
 

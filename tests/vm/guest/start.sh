@@ -118,3 +118,17 @@ check "a task makes all of it anew" start y
 check "and reaches the VPC" works y
 call poststop y
 end y
+
+topic "IPv6 addresses, and no router that advertises itself"
+printf '[eni]\nattach-timeout-seconds = 20\nrouter-timeout-seconds = 1\n' >$config
+inside vpc ip address add 2001:db8::1/64 dev vpc nodad
+warns() { call prestart a ',"com.amazonaws.ecs.eni.ipv6-addresses":"2001:db8::5,2001:db8::6"' 2>&1 | grep "$1"; }
+container a
+check "a start goes on with a warning" warns "eth0 has no IPv6 default route: no annotation names a gateway"
+check "the first address is the source of new connections" \
+    inside a sh -c 'ip -6 route get 2001:db8::1 | grep "src 2001:db8::5 "'
+check "the VPC answers" pings a 2001:db8::1
+check "the kernel was asked to solicit routers" inside a sh -c 'ip token | grep "5a:a1ff:fe1a:4342 dev eth0"'
+end a
+call poststop a
+printf '[eni]\nattach-timeout-seconds = 20\n' >$config
