@@ -192,8 +192,7 @@ fn a_veth_without_a_label_is_recognised_by_its_far_end() {
     halfway.instance.links.push(link(3, "eth1", ENI));
     let plan = plan_for(&task(), &halfway).expect("a plan");
     assert_eq!(plan.lease, first.lease);
-    let made =
-        |part| plan.steps.iter().filter(|step| crate::plan::text::part(step) == part).count();
+    let made = |part| plan.steps.iter().filter(|step| text::part(step) == part).count();
     assert_eq!((made("veth"), made("port"), made("move")), (0, 1, 1));
 
     // Another namespace's far end, by chance of the same index, is not ours.
