@@ -230,14 +230,16 @@ fn in_a_namespace_that_is_mounted_out_of_the_sight_of_a_process_with_another_roo
         .stdout(Stdio::piped())
         .spawn()
         .expect("started");
-    let mut line = String::new();
-    BufReader::new(two.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let (mut stdout, mut line) =
+        (BufReader::new(two.stdout.take().expect("a pipe")), String::new());
+    stdout.read_line(&mut line).expect("a line");
     let first = format!("/proc/{}/root", two.id());
     eventually("another root", || std::fs::read_link(&first).is_ok_and(|now| now == root));
     child.kill();
     handover.poststop().well();
     drop(two.stdin.take());
     two.wait().expect("over");
+    drop(stdout);
     handover.assert_untouched();
     handover.next();
 }
