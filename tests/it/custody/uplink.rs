@@ -1,7 +1,7 @@
 //! The instance's own interface is never touched, however it is that the instance uses it.
 
 use super::{Handover, refused_without_a_trace};
-use crate::fixtures::{Instance, Pause, hook};
+use crate::fixtures::{Instance, Pause, hook, link_local};
 
 /// The MAC address of the instance's own interface.
 const OWN: &str = "02:00:00:00:00:01";
@@ -157,6 +157,8 @@ fn an_eni_with_its_mac_address() {
         let mut handover = Handover::new();
         handover.hostile.does(&format!("ip link set eth0 down && ip link set eth0 address {OWN}"));
         handover.kernel_sends_home("eth0");
+        // Its own addresses do not change any more.
+        link_local(&handover.instance.netns, "eth0");
         let before = handover.instance.netns.link("eth0");
         if stage == "gc" {
             handover.command("gc").report();
