@@ -127,10 +127,20 @@ impl Handover {
         }
         let name = if is_taken(link) { "name dev7" } else { "" };
         task.ip(&format!("link set {link} {name} netns {}", home.display()));
+        // A veth dies with the namespace that its end is in: which may be one that the task has moved it to.
+        let far = self.instance.ports().into_iter().filter(|port| {
+            let port = self.instance.netns.link(port).expect("a port");
+            let is_end = |name: &String| {
+                let link = task.link(name).expect("a link");
+                link["ifindex"] == port["link_index"] && link["link_index"] == port["ifindex"]
+            };
+            task.links().iter().any(is_end)
+        });
+        let (dying, all) = (far.count(), self.instance.ports().len());
         drop(task);
         self.hostile.kill();
-        let alone = || self.instance.ports().len() == 1;
-        eventually("nothing but the neighbour's veth", alone);
+        let gone = || self.instance.ports().len() == all - dying;
+        eventually("its veth gone", gone);
     }
 
     /// The runtime's call at the end of the hostile task.
