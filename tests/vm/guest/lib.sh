@@ -45,8 +45,8 @@ until_so() {
     return 1
 }
 
-# one_line TEXT: /tmp/error is one line, with this in it.
-one_line() { [ "$(wc -l </tmp/error)" -eq 1 ] && grep "$1" /tmp/error; }
+# says TEXT: /tmp/error is one line, with this in it.
+says() { [ "$(wc -l </tmp/error)" -eq 1 ] && grep "$1" /tmp/error; }
 
 # Milliseconds, since whenever.
 now() { date +%s%3N; }

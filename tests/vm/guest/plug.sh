@@ -29,7 +29,7 @@ until_so inside b ip link show eth0
 unplug eni
 wait $waiting
 check "prestart fails" [ "$(cat /tmp/status)" -eq 1 ]
-check "with one line about it" one_line eth0
+check "with one line about it" says eth0
 check "it is rolled back" gone
 check "inside too" links 'map(.ifname) == ["lo"]' -n "$(ip netns attach b "$(pid_of b)" && echo b)"
 ip netns delete b

@@ -91,7 +91,7 @@ topic "a kernel that lacks something"
 older() { [ "$(printf '%s\n' "$(uname -r)" 5.18 | sort -V | tail -n 1)" = 5.18 ]; }
 $hook host-setup --config $config --log-level warn >/dev/null 2>/tmp/error
 if older; then
-    check "host-setup says so" one_line "no locked bridge ports"
+    check "host-setup says so" says "no locked bridge ports"
 else
     check "host-setup says nothing of what it does not lack" [ ! -s /tmp/error ]
 fi
@@ -101,7 +101,7 @@ inside z ip route add blackhole default
 ip link set "$(name_of $eni)" alias "my uplink"
 call prestart z 2>/tmp/error
 check "a start fails" [ $? -eq 1 ]
-check "with one line about it" one_line "another route"
+check "with one line about it" says "another route"
 check "an administrator's alias is back" links "nic(\"$eni\").ifalias == \"my uplink\""
 ip link set "$(name_of $eni)" alias ""
 end z
