@@ -92,6 +92,9 @@ unit: ## the pure modules: examples, properties, and the fuzzers' corpus; links 
 
 # The tests drive the binary that ships. As real root, all of them run, and all that can also run
 # in a user namespace; without, the latter, and the others are listed as ignored.
+# Those that repeat something many times do so once.
+AGAIN := $(if $(REAL_ROOT),$(addprefix --skip ,races:: kills:: host::teardown:: custody::anything::))
+
 integration: build ## the programs under test, in network namespaces and under real engines
 	@tests/install-tools.sh run
 ifeq ($(REAL_ROOT),yes)
@@ -100,7 +103,7 @@ ifeq ($(REAL_ROOT),yes)
 else
 	@echo 'NOT RUN: the tests that are listed as ignored below; they need real root' >&2
 endif
-	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it
+	HOOK=$(HOOK) unshare --user --map-root-user -- cargo test --locked --test it -- $(AGAIN)
 
 packages: deb rpm ## both packages, installed on a copy of this machine, and built a second time
 ifeq ($(REAL_ROOT)$(shell command -v dpkg >/dev/null && echo dpkg),yesdpkg)
