@@ -50,7 +50,7 @@ pub fn holds(attempt: &Attempt<'_>, step: &Step) -> Result<bool> {
                 attempt.task()?.has_route(route, address::index_of(attempt, route)?)?
             }
             Step::SetOption { side, family, link, option, value, .. } => {
-                option::has_option(attempt, *side, family, link, option, value)?
+                option::has_option(attempt, *side, &option::path_of(family, link, option), value)?
             }
             Step::BlockPackets { ruleset } | Step::BlockFrames { ruleset, .. } => {
                 block::is_there(attempt, ruleset)?

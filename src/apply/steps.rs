@@ -4,7 +4,8 @@ use crate::{
     apply::{
         address,
         attempt::Attempt,
-        block, branch, eni, host, option,
+        block, branch, eni, host,
+        option::{self, path_of},
         outcome::{Applied, ensured, outcome_of},
         port, record, wait,
     },
@@ -64,7 +65,7 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
             attempt.set(Side::Task, link, &alias(&label.to_string()))
         }
         Step::SetOption { side, family, link, option, value, .. } => {
-            option::ensure_option(attempt, *side, family, link, option, value)
+            option::ensure_option(attempt, *side, &path_of(family, link, option), value)
         }
         Step::AddAddress { side, link, address, subnet_route } => {
             address::ensure_address(attempt, *side, link, *address, *subnet_route)
@@ -109,7 +110,8 @@ pub fn revert(attempt: &Attempt<'_>, step: &Step) -> Result<()> {
             address::ensure_address(attempt, Side::Task, link, *address, true).map(|_| ())
         }
         Step::SetOption { side, family, link, option, before: Some(before), .. } => {
-            option::ensure_option(attempt, *side, family, link, option, before).map(|_| ())
+            option::ensure_option(attempt, *side, &path_of(family, link, option), before)
+                .map(|_| ())
         }
         Step::AddRoute { route } => address::delete_route(attempt, route),
         Step::DeleteRoute { route } => address::ensure_route(attempt, route).map(|_| ()),

@@ -26,11 +26,16 @@ pub fn collect(config: &Config) -> Result<Report> {
     let links = instance.links()?;
     // After the links: of a task that starts just now there is the record and no port, never the reverse.
     let mut known = instance.records.all().doing(|| "looking at the records of tasks")?;
-    for record in unrecorded(&instance, &links, &known)? {
-        if instance.records.are_kept() {
-            report.add(write_again(&instance, &record));
+    match unrecorded(&instance, &links, &known) {
+        Ok(records) => {
+            for record in records {
+                if instance.records.are_kept() {
+                    report.add(write_again(&instance, &record));
+                }
+                known.push(record);
+            }
         }
-        known.push(record);
+        Err(error) => report.add(Err(error)),
     }
     let mut living = Vec::new();
     for record in &known {

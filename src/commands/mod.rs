@@ -1,4 +1,4 @@
-//! One file a verb: each tells its story from top to bottom.
+//! One file a verb: each tells its story from top to bottom; and what `gc` mends.
 
 mod gc;
 mod host;
