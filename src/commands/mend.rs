@@ -14,11 +14,11 @@ use crate::{
         netns::Netns,
         sides::{Sides, Space},
     },
-    net::link::Link,
+    net::{link::Link, side::Side},
     nft::Ruleset,
     plan::{
         host::host,
-        mend::{is_on, of_task, told},
+        mend::{is_on, of_inside, of_port, told},
         step::Step,
     },
     snapshot::look::{has_ipv6, instance_snapshot, task_snapshot},
@@ -42,9 +42,13 @@ pub fn mend(
     let links = instance.links()?;
     let before = of_instance(instance, config, tasks).map(|broken| broken.steps);
     // Of a thousand tasks, only the steps are kept: not their namespaces, each of which is four descriptors.
-    let look = |record| of_record(instance, config, &links, record).map(|broken| broken.steps);
-    let mut broken: Vec<_> = tasks.iter().map(|record| (*record, look(record))).collect();
-    broken.retain(|(_, steps)| is_some(steps));
+    let look =
+        |record, side| of_record(instance, config, &links, record, side).map(|broken| broken.steps);
+    // Whatever a task has made of its own side, its port is mended.
+    let both = [Side::Instance, Side::Task];
+    let parts = tasks.iter().flat_map(|record| both.map(|side| (*record, side)));
+    let parts = parts.map(|(record, side)| (record, side, look(record, side)));
+    let broken: Vec<_> = parts.filter(|(.., steps)| is_some(steps)).collect();
     if !is_some(&before) && broken.is_empty() {
         return Ok(());
     }
@@ -55,14 +59,21 @@ pub fn mend(
         Err(error) => report.failures.push(error),
     }
     let links = instance.links()?;
-    for (record, before) in broken {
+    let mut without_port = None;
+    for (record, side, before) in broken {
+        if side == Side::Task && without_port == Some(record) {
+            continue; // what it has inside ends at the port
+        }
         let of = format!("of container {}", record.label.container);
-        let mended = still(before, || of_record(instance, config, &links, record));
+        let mended = still(before, || of_record(instance, config, &links, record, side));
         match mended.and_then(|broken| broken.mend(instance)) {
             Ok(done) => {
                 report.done.extend(done.into_iter().map(|what| format!("{what} again ({of})")));
             }
-            Err(error) => report.add(Err(error).doing(|| format!("mending the network {of}"))),
+            Err(error) => {
+                without_port = Some(record);
+                report.add(Err(error).doing(|| format!("mending the network {of}")));
+            }
         }
     }
     Ok(())
@@ -121,12 +132,13 @@ fn of_instance(instance: &Instance<'_>, config: &Config, tasks: &[&Record]) -> R
     Broken::of(instance, sides, steps)
 }
 
-/// One task, and its port. Nothing is missing where it has just ended.
+/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended.
 fn of_record(
     instance: &Instance<'_>,
     config: &Config,
     links: &[Link],
     record: &Record,
+    side: Side,
 ) -> Result<Broken> {
     let Record { label, .. } = record;
     let here = Space::here()?;
@@ -134,6 +146,10 @@ fn of_record(
     let Some(task) = own.filter(|space| space.id() == label.netns) else {
         return Ok(Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() });
     };
+    if side == Side::Instance {
+        let steps = of_port(&config.credentials, record, links)?;
+        return Broken::of(instance, Sides { instance: here, task: Some(task) }, steps);
+    }
     let mut blocked = blocked(!label.opens_metadata, &config.eni.block);
     blocked.retain(|network| network.is_ipv4() || has_ipv6());
     let inside = task_snapshot(&task)?;
@@ -148,6 +164,6 @@ fn of_record(
     };
     let eni = eni.and_then(|link| link.name.parse().ok());
     let blocked = (eni.as_ref(), &blocked[..]);
-    let steps = of_task(&config.credentials, record, blocked, links, &inside)?;
+    let steps = of_inside(&config.credentials, record, blocked, links, &inside)?;
     Broken::of(instance, Sides { instance: here, task: Some(task) }, steps)
 }

@@ -19,33 +19,24 @@ use crate::{
 use ipnetwork::IpNetwork;
 use std::{fmt::Display, net::IpAddr};
 
-/// The steps about one task, whichever bridge it is on. `eni` is what its ENI is called inside,
-/// and `blocked` of families that the kernel has.
+/// The steps about a task's port, whichever bridge it is on. Nothing that the task can write is asked.
 ///
 /// # Errors
-/// Something else has its port's name.
-pub fn of_task(
+/// Something else has the port's name.
+pub fn of_port(
     configured: &CredentialNetwork,
     record: &Record,
-    (eni, blocked): (Option<&InterfaceName>, &[IpNetwork]),
     links: &[Link],
-    task: &TaskSnapshot,
 ) -> Result<Vec<Step>> {
     let Record { label, lease, bridge } = record;
     let is_configured = is_on(record, configured);
-    let mut credentials = configured.clone();
-    if !is_configured {
-        credentials.bridge = bridge.clone();
-        credentials.ipv6_subnet = None; // not known any more
-    }
-    let named = |name: &str| links.iter().find(|link| link.name == name);
-    let holder = named(lease.link_name().as_str());
+    let credentials = network_of(record, configured);
+    let holder = named(links, lease.link_name().as_str());
     if let Some(other) = holder.filter(|link| !is_end_of(link, record)) {
         return refuse(format!("{} is not the task's port any more", other.name));
     }
     let mut steps = Vec::new();
-    let bridge_link = named(bridge.as_str());
-    if !is_configured && bridge_link.is_some_and(|link| !link.up) {
+    if !is_configured && named(links, bridge.as_str()).is_some_and(|link| !link.up) {
         steps.push(Step::SetUp { side: Side::Instance, link: bridge.clone() });
     }
     let own = holder.map(|_| OwnPort { lease: *lease, label: None, up: false });
@@ -53,16 +44,48 @@ pub fn of_task(
         steps.push(Step::JoinBridge { lease: *lease, bridge: bridge.clone() });
     }
     steps.extend(port(&credentials, *lease, label, own.as_ref()));
-    if is_configured {
-        let mac = bridge_link.and_then(|link| link.mac).unwrap_or(credentials.bridge_mac());
+    Ok(steps)
+}
+
+/// The steps inside a task. `eni` is what its ENI is called there, and `blocked` of families that the kernel has.
+///
+/// # Errors
+/// The task has made something else of what is ours.
+pub fn of_inside(
+    configured: &CredentialNetwork,
+    record: &Record,
+    (eni, blocked): (Option<&InterfaceName>, &[IpNetwork]),
+    links: &[Link],
+    task: &TaskSnapshot,
+) -> Result<Vec<Step>> {
+    let Record { lease, bridge, .. } = record;
+    let credentials = network_of(record, configured);
+    let mut steps = block::packets(blocked, true);
+    steps.extend(eni.and_then(|eni| block::frames(eni, blocked)));
+    if is_on(record, configured) {
+        let mac = named(links, bridge.as_str())
+            .and_then(|link| link.mac)
+            .unwrap_or(credentials.bridge_mac());
         let has_ipv6 = task.addresses.iter().any(|(_, address)| is_ipv6(address.ip()));
         steps.extend(loopback(has_ipv6, task));
         steps.extend(interface(&credentials, *lease, mac, task)?);
     }
-    steps.extend(block::packets(blocked, true));
-    steps.extend(eni.and_then(|eni| block::frames(eni, blocked)));
     steps.extend(waits(&credentials, *lease));
     Ok(steps)
+}
+
+/// The network that a task is in, as far as it is known.
+fn network_of(record: &Record, configured: &CredentialNetwork) -> CredentialNetwork {
+    let mut credentials = configured.clone();
+    if !is_on(record, configured) {
+        credentials.bridge = record.bridge.clone();
+        credentials.ipv6_subnet = None;
+    }
+    credentials
+}
+
+fn named<'a>(links: &'a [Link], name: &str) -> Option<&'a Link> {
+    links.iter().find(|link| link.name == name)
 }
 
 /// Whether it is an address of IPv6 that a task asked for: the others, the kernel gives to every link.

@@ -201,3 +201,16 @@ fn gc_leaves_tasks_alone_that_start_and_stop_meanwhile() {
         tasks.join().expect("started and stopped");
     });
 }
+
+/// What a task makes of its own side does not keep gc from setting its port apart again.
+#[test]
+fn a_port_is_mended_whatever_the_task_has_made_of_its_own_side() {
+    let task = Running::new();
+    let own = task.line("ip addr flush dev ecs-eth0 && ip addr add IP/32 dev ecs-eth0");
+    task.pause.netns().run(&own);
+    task.instance.netns.run(&task.line("bridge link set dev PORT isolated off"));
+    let done = hook("gc").on(&task.instance);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stdout.contains(&task.line("port PORT is set up again")), "{}", done.stdout);
+    assert!(done.stderr.contains(&task.line("has it as IP/32")), "{}", done.stderr);
+}
