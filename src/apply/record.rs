@@ -17,7 +17,7 @@ pub fn take(record: &Record) -> Result<Applied> {
     let eni = record.label.eni;
     match records.add(record) {
         Err(error) if error.is_exists() => match records.of(eni)? {
-            Some(other) if is_same_task(&other, record) => match records.replace(record) {
+            Some(other) if record.is_of_task(&other) => match records.replace(record) {
                 Err(error) if error.is_absent() => {
                     Err(Error::Overtaken(format!("the record of ENI {eni} has just gone")))
                 }
@@ -30,12 +30,4 @@ pub fn take(record: &Record) -> Result<Applied> {
             Ok(Applied::Changed)
         }
     }
-}
-
-fn is_same_task(one: &Record, other: &Record) -> bool {
-    let task = |record: &Record| {
-        let label = record.label.clone();
-        (label.container, label.netns, label.pause)
-    };
-    task(one) == task(other)
 }

@@ -3,18 +3,19 @@
 //! tasks that run.
 
 use crate::{
-    commands::{
-        mend::{A_MOMENT, mend},
-        report::Report,
+    commands::{mend::mend, report::Report, twice::twice},
+    eni::{
+        custody::Custody,
+        homecoming::{restore_stray, take_down},
+        instance::Instance,
+        neighbours,
     },
-    eni::{homecoming::Instance, neighbours},
     error::{Doing, Result},
     input::config::Config,
     net::link::Link,
     snapshot::ownership::{is_eni, is_over, lease_of, port_of, records_of_ports, strays},
-    task::record::Record,
+    task::{label::Label, record::Record},
 };
-use std::thread;
 
 /// Does all of it. Each part is tried, whatever becomes of the others.
 ///
@@ -23,10 +24,9 @@ use std::thread;
 pub fn collect(config: &Config) -> Result<Report> {
     let instance = Instance::open(config)?;
     let mut report = Report::default();
-    let links = instance.links()?;
-    // After the links: of a task that starts just now there is the record and no port, never the reverse.
     let mut known = instance.records.all().doing(|| "looking at the records of tasks")?;
-    match unrecorded(&instance, &links, &known) {
+    // A task that is being taken down has its port last.
+    match twice(|| unrecorded(&instance)) {
         Ok(records) => {
             for record in records {
                 if instance.records.are_kept() {
@@ -40,56 +40,64 @@ pub fn collect(config: &Config) -> Result<Report> {
     let mut living = Vec::new();
     for record in &known {
         match is_over(record) {
-            Ok(true) => {
-                let container = &record.label.container;
-                let outcome = instance.take_down(record);
-                report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
-            }
+            Ok(true) => report.add(told(&record.label, take_down(&instance, record))),
             Ok(false) => living.push(record),
             Err(error) => report.add(Err(error)),
         }
     }
-    match orphans(&instance, &links, &known) {
+    // A kernel that keeps no records shows the same of a task that starts just now.
+    match twice(|| orphans(&instance)) {
         Ok(ports) => ports.iter().for_each(|port| report.add(delete(&instance, port))),
         Err(error) => report.add(Err(error)),
     }
-    for (link, label) in strays(&links) {
-        if !known.iter().any(|record| is_eni(link, &record.label)) {
-            let outcome = instance.restore(link, &label);
-            let container = &label.container;
-            report.add(outcome.map(|what| Some(format!("{what} (of container {container})"))));
+    // An ENI that is being brought home has its label last but for its record.
+    match twice(|| unrecorded_enis(&instance)) {
+        Ok(enis) => {
+            for (link, label) in enis {
+                report.add(told(&label, restore_stray(&instance, &link, &label)));
+            }
         }
+        Err(error) => report.add(Err(error)),
     }
     let mended = mend(&instance, config, &living, &mut report);
     report.add(mended.map(|()| None));
-    report.add(neighbours::forget(&instance.space.netlink, instance.credentials, None).map(
-        |forgotten| {
-            let entries = "neighbour entries of tasks that are gone are deleted";
-            (forgotten > 0).then(|| format!("{forgotten} {entries}"))
-        },
-    ));
+    let netlink = &instance.space.netlink;
+    let forgotten = twice(|| neighbours::of_nobody(netlink, instance.credentials, None));
+    let forgotten = forgotten
+        .and_then(|entries| neighbours::forget(netlink, instance.credentials, &entries, None));
+    report.add(forgotten.map(|forgotten| {
+        let what = "neighbour entries of tasks that are gone are deleted";
+        (forgotten > 0).then(|| format!("{forgotten} {what}"))
+    }));
     Ok(report)
 }
 
-/// What ports say of tasks without a record. A task that is being taken down has its port last.
-fn unrecorded(instance: &Instance<'_>, links: &[Link], known: &[Record]) -> Result<Vec<Record>> {
-    let is_known = |record: &Record, known: &[Record]| {
-        known.iter().any(|other| other.label.eni == record.label.eni)
-    };
-    let mut unrecorded = records_of_ports(links);
-    unrecorded.retain(|record| !is_known(record, known));
-    if instance.records.are_kept() && !unrecorded.is_empty() {
-        thread::sleep(A_MOMENT);
-        let now = records_of_ports(&instance.links()?);
-        let known = instance.records.all().doing(|| "looking at the records of tasks")?;
-        unrecorded.retain(|record| now.contains(record) && !is_known(record, &known));
-    }
+/// What came of it, and whose it was.
+fn told(label: &Label, outcome: Result<Option<String>>) -> Result<Option<String>> {
+    let of = format!("(of container {})", label.container);
+    outcome.map(|what| what.map(|what| format!("{what} {of}")))
+}
+
+/// What ports say of tasks without a record.
+fn unrecorded(instance: &Instance<'_>) -> Result<Vec<Record>> {
+    let (links, known) = look(instance)?;
+    let mut unrecorded = records_of_ports(&links);
+    let is_known = |record: &Record| known.iter().any(|other| other.label.eni == record.label.eni);
+    unrecorded.retain(|record| !is_known(record));
     Ok(unrecorded)
+}
+
+/// The links and, after them, the records: of a task that starts just now there is the record and no port, never the
+/// reverse.
+fn look(instance: &Instance<'_>) -> Result<(Vec<Link>, Vec<Record>)> {
+    let links = instance.links()?;
+    Ok((links, instance.records.all().doing(|| "looking at the records of tasks")?))
 }
 
 fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
     let (eni, container) = (record.label.eni, &record.label.container);
     let name = record.lease.link_name();
+    let _custody = Custody::take(eni, &instance.limits)?;
     if instance.space.netlink.link(&name).doing(|| format!("looking for {name}"))?.is_none() {
         return Ok(None); // it ended just now
     }
@@ -102,22 +110,20 @@ fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String
     }
 }
 
-/// The ports that a hook made and did not live to label, and whose record is gone too. A kernel that keeps no
-/// records shows the same of a task that starts just now, but not for long.
-fn orphans<'a>(
-    instance: &Instance<'_>,
-    links: &'a [Link],
-    known: &[Record],
-) -> Result<Vec<&'a Link>> {
-    let mut orphans: Vec<&Link> = links.iter().filter(|port| is_orphan(port, known)).collect();
-    if !orphans.is_empty() {
-        thread::sleep(A_MOMENT);
-        let now = instance.links()?;
-        orphans.retain(|port| {
-            now.iter().any(|link| link.index == port.index && is_orphan(link, known))
-        });
-    }
-    Ok(orphans)
+/// The ports that a hook made and did not live to label, and whose record is gone too.
+fn orphans(instance: &Instance<'_>) -> Result<Vec<Link>> {
+    let (mut links, known) = look(instance)?;
+    links.retain(|port| is_orphan(port, &known));
+    Ok(links)
+}
+
+/// The ENIs at home that have a label, and no record.
+fn unrecorded_enis(instance: &Instance<'_>) -> Result<Vec<(Link, Label)>> {
+    let (links, known) = look(instance)?;
+    let known = [known, records_of_ports(&links)].concat();
+    let is_known = |link: &Link| known.iter().any(|record| is_eni(link, &record.label));
+    let strays = strays(&links).filter(|(link, _)| !is_known(link));
+    Ok(strays.map(|(link, label)| (link.clone(), label)).collect())
 }
 
 fn is_orphan(port: &Link, known: &[Record]) -> bool {

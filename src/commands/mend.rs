@@ -6,12 +6,13 @@ use crate::{
         holds::{holds, needed},
         steps::apply,
     },
-    commands::report::Report,
-    eni::{homecoming::Instance, journey::find_in},
+    commands::{report::Report, twice::A_MOMENT},
+    eni::{instance::Instance, journey::find_in},
     error::{Doing, Result},
     input::config::Config,
     kernel::{
         netns::Netns,
+        process,
         sides::{Sides, Space},
     },
     net::{link::Link, side::Side},
@@ -24,10 +25,7 @@ use crate::{
     snapshot::look::{has_ipv6, instance_snapshot, task_snapshot},
     task::{blocked, record::Record},
 };
-use std::{thread, time::Duration};
-
-/// For how long something must be missing: what a start or a stop is about to make or take away is not broken.
-pub const A_MOMENT: Duration = Duration::from_secs(1);
+use std::thread;
 
 /// Mends what is broken: for the instance, and for each of the tasks, all of which live.
 ///
@@ -132,7 +130,7 @@ fn of_instance(instance: &Instance<'_>, config: &Config, tasks: &[&Record]) -> R
     Broken::of(instance, sides, steps)
 }
 
-/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended.
+/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended, or is being started.
 fn of_record(
     instance: &Instance<'_>,
     config: &Config,
@@ -142,10 +140,17 @@ fn of_record(
 ) -> Result<Broken> {
     let Record { label, .. } = record;
     let here = Space::here()?;
-    let own = label.pause.and_then(|pause| Netns::of_pid(pause.pid).and_then(Space::within).ok());
+    let nothing = |here| Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() };
+    let Some(pause) = label.pause else { return Ok(nothing(here)) };
+    let own = Netns::of_pid(pause.pid).and_then(Space::within).ok();
     let Some(task) = own.filter(|space| space.id() == label.netns) else {
-        return Ok(Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() });
+        return Ok(nothing(here));
     };
+    // A start has the lock on the namespace. So may a task have, but a start has a deadline.
+    let could_start = process::age(pause).is_ok_and(|age| age < config.deadline());
+    if !task.netns.try_lock()? && could_start {
+        return Ok(nothing(here));
+    }
     if side == Side::Instance {
         let steps = of_port(&config.credentials, record, links)?;
         return Broken::of(instance, Sides { instance: here, task: Some(task) }, steps);

@@ -7,6 +7,7 @@ mod poststop;
 mod prestart;
 mod release;
 mod report;
+mod twice;
 
 use crate::{
     cli::{Cli, Command, TimingsFormat},

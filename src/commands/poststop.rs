@@ -6,7 +6,10 @@
 //! the bridge say the same.
 
 use crate::{
-    eni::homecoming::Instance,
+    eni::{
+        homecoming::{restore_stray, take_down},
+        instance::Instance,
+    },
     error::{Doing, Result},
     input::{config::Config, container::Container},
     net::link::Link,
@@ -71,11 +74,11 @@ impl Traces<'_> {
     ) -> Result<()> {
         let mut outcomes = Vec::new();
         for record in &self.records {
-            outcomes.push(self.instance.take_down(record));
+            outcomes.push(take_down(&self.instance, record));
             timings.lap("task");
         }
         for (link, label) in &self.strays {
-            outcomes.push(self.instance.restore(link, label));
+            outcomes.push(restore_stray(&self.instance, link, label));
         }
         report(container, told, outcomes, timings)
     }
@@ -97,13 +100,13 @@ fn records_of(instance: &Instance<'_>, id: &str) -> Result<Vec<Record>> {
 fn report(
     container: &Container,
     told: Told,
-    outcomes: Vec<Result<String>>,
+    outcomes: Vec<Result<Option<String>>>,
     timings: &Timings,
 ) -> Result<()> {
     let (mut done, mut failures) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         match outcome {
-            Ok(what) => done.push(what),
+            Ok(what) => done.push(what.unwrap_or_else(|| Instance::BY_ANOTHER.to_owned())),
             Err(error) => failures.push(error),
         }
     }

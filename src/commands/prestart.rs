@@ -2,7 +2,7 @@
 
 use crate::{
     apply::transact,
-    eni::homecoming::Instance,
+    eni::{custody::Custody, homecoming::take_down, instance::Instance},
     error::{Doing, Result, refuse},
     input::{config::Config, container::Container, request::Request},
     kernel::{
@@ -53,13 +53,15 @@ pub fn set_up(
             let look = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)?;
             let mut snapshot = match look {
                 Sight::Clear(snapshot) => snapshot,
-                Sight::Abandoned(record) => return take_down(&record, config).map(|()| None),
+                Sight::Abandoned(record) => return end(&record, config).map(|()| None),
             };
             snapshot.taken.extend(&lost);
             timings.lap("look");
             let plan = plan(&request, &ruleset, &snapshot)?;
             timings.lap("plan");
             lost.insert(plan.lease);
+            // Not while it is waited for: its last task may still have to bring it home.
+            let _custody = Custody::take(task.mac, &limits)?;
             transact(&plan.steps, &sides, &limits, timings).map(|()| Some(plan))
         };
         match attempt() {
@@ -88,11 +90,15 @@ fn wait_for_others(sides: &Sides, limits: &Limits) -> Result<()> {
 }
 
 /// A task that is over, and whose runtime never called `poststop`, has the ENI or the namespace.
-fn take_down(record: &Record, config: &Config) -> Result<()> {
+fn end(record: &Record, config: &Config) -> Result<()> {
     let container = &record.label.container;
     let instance = Instance::open(config)?;
-    let done = instance.take_down(record).doing(|| format!("taking down container {container}"))?;
-    log::info!("container {container} is over: {done}");
+    let done =
+        take_down(&instance, record).doing(|| format!("taking down container {container}"))?;
+    log::info!(
+        "container {container} is over: {}",
+        done.as_deref().unwrap_or(Instance::BY_ANOTHER)
+    );
     Ok(())
 }
 

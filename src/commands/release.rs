@@ -3,7 +3,10 @@
 
 use crate::{
     commands::report::Report,
-    eni::homecoming::Instance,
+    eni::{
+        homecoming::{fetch_hardware, holders_of, restore_stray, take_down},
+        instance::Instance,
+    },
     error::{Doing, Result, refuse},
     input::config::Config,
     net::{link::Link, mac::Mac},
@@ -23,9 +26,9 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
         instance.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))?;
     let by_port = || records_of_ports(&links).into_iter().find(|record| record.label.eni == eni);
     if let Some(record) = recorded.or_else(by_port) {
-        let holders = instance.holders_of(&record.label)?;
+        let holders = holders_of(&instance, &record.label)?;
         let from = if holders.is_empty() { String::new() } else { format!(", pids {holders}") };
-        let outcome = instance.take_down(&record)?;
+        let Some(outcome) = take_down(&instance, &record)? else { return Ok(report) };
         let container = &record.label.container;
         report.add(Ok(Some(format!("{outcome} (taken from container {container}{from})"))));
         return Ok(report);
@@ -36,11 +39,11 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
         // Its label says that it came home and nobody told of it.
         let stray = strays(&links).find(|(stray, _)| stray.index == link.index);
         if let Some((link, label)) = stray {
-            report.add(Ok(Some(instance.restore(link, &label)?)));
+            report.add(Ok(restore_stray(&instance, link, &label)?));
         }
         return Ok(report);
     }
-    match instance.fetch_hardware(eni)? {
+    match fetch_hardware(&instance, eni)? {
         Some(what) => report.add(Ok(Some(what))),
         None => {
             return refuse(format!(

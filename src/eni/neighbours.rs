@@ -7,46 +7,70 @@ use crate::{
     task::lease::Lease,
 };
 use nix::net::if_::if_nametoindex;
+use std::net::IpAddr;
 
-/// Deletes the bridge's neighbour entries whose tasks are gone, and those of a task that is taken down; gives
-/// their number. A veth is there before its entry, so an entry seen now whose veth is not there afterwards is
-/// nobody's; if another task takes its lease in this very moment, that one gets the entry back.
-pub fn forget(
+/// The bridge's neighbour entries whose tasks are gone, and those of a task that is taken down. A veth is there before
+/// its entry, so an entry seen now whose veth is not there afterwards is nobody's.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn of_nobody(
     instance: &Netlink,
     credentials: &CredentialNetwork,
     taken_down: Option<Lease>,
+) -> Result<Vec<(IpAddr, Lease)>> {
+    let look = || -> Answer<_> {
+        let bridge = instance.index(&credentials.bridge)?;
+        let entries = instance.permanent_neighbours(bridge)?.into_iter();
+        // One with another MAC address is somebody else's.
+        let entries = entries.filter_map(|(address, mac)| {
+            let lease = credentials.lease_of(address).filter(|lease| mac == Some(lease.mac()));
+            Some((address, lease?))
+        });
+        Ok(entries.filter(|(_, lease)| !is_held(*lease, taken_down)).collect())
+    };
+    match look() {
+        Err(error) if error.is_no_device() => Ok(Vec::new()), // no bridge yet
+        found => found.doing(|| "looking for neighbour entries of tasks that are gone"),
+    }
+}
+
+/// Deletes these of the bridge's neighbour entries; gives the number of those that were there. If another task takes
+/// the lease of one in this very moment, that one gets the entry back.
+///
+/// # Errors
+/// The kernel does not let us.
+pub fn forget(
+    instance: &Netlink,
+    credentials: &CredentialNetwork,
+    entries: &[(IpAddr, Lease)],
+    taken_down: Option<Lease>,
 ) -> Result<usize> {
-    match try_forget(instance, credentials, taken_down) {
-        Err(error) if error.is_no_device() => Ok(0), // no bridge yet
+    let forget = || -> Answer<usize> {
+        let mut forgotten = 0;
+        if entries.is_empty() {
+            return Ok(forgotten);
+        }
+        let bridge = instance.index(&credentials.bridge)?;
+        for (address, lease) in entries {
+            match instance.delete_neighbour(bridge, *address) {
+                Ok(()) => forgotten += 1,
+                // Its own poststop was faster.
+                Err(error) if error.is_absent() => {}
+                Err(error) => return Err(error),
+            }
+            if is_held(*lease, taken_down) {
+                instance.add_neighbour(bridge, *address, lease.mac(), true)?;
+            }
+        }
+        Ok(forgotten)
+    };
+    match forget() {
+        Err(error) if error.is_no_device() => Ok(0), // no bridge any more
         forgotten => forgotten.doing(|| "deleting the neighbour entries of tasks that are gone"),
     }
 }
 
-fn try_forget(
-    instance: &Netlink,
-    credentials: &CredentialNetwork,
-    taken_down: Option<Lease>,
-) -> Answer<usize> {
-    let bridge = instance.index(&credentials.bridge)?;
-    let mut forgotten = 0;
-    for (address, mac) in instance.permanent_neighbours(bridge)? {
-        // One with another MAC address is somebody else's.
-        let lease = credentials.lease_of(address).filter(|lease| mac == Some(lease.mac()));
-        let Some(lease) = lease else { continue };
-        let is_held =
-            || taken_down != Some(lease) && if_nametoindex(lease.link_name().as_str()).is_ok();
-        if is_held() {
-            continue;
-        }
-        match instance.delete_neighbour(bridge, address) {
-            Ok(()) => forgotten += 1,
-            // Its own poststop was faster.
-            Err(error) if error.is_absent() => {}
-            Err(error) => return Err(error),
-        }
-        if is_held() {
-            instance.add_neighbour(bridge, address, lease.mac(), true)?;
-        }
-    }
-    Ok(forgotten)
+fn is_held(lease: Lease, taken_down: Option<Lease>) -> bool {
+    taken_down != Some(lease) && if_nametoindex(lease.link_name().as_str()).is_ok()
 }

@@ -80,11 +80,18 @@ impl Limits {
     /// # Errors
     /// The time is up, or SIGTERM came; or what `is_so` fails with.
     pub fn wait_until(&self, is_so: impl Fn() -> Result<bool>) -> Result<()> {
-        while !is_so()? {
+        self.wait_for(|| Ok(is_so()?.then_some(())))
+    }
+
+    /// The same; gives what there is then.
+    pub fn wait_for<T>(&self, look: impl Fn() -> Result<Option<T>>) -> Result<T> {
+        loop {
+            if let Some(found) = look()? {
+                return Ok(found);
+            }
             self.check()?;
             std::thread::sleep(INTERVAL);
         }
-        Ok(())
     }
 
     /// Waits until there is something to read from `events`, for no longer than `until`. False: there

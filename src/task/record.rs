@@ -34,6 +34,13 @@ impl Record {
         Self { label: record.label.within(MAX_LEN.saturating_sub(rest)), ..record }
     }
 
+    /// Whether both speak of the same task. What they say of its ENI may differ.
+    #[must_use]
+    pub fn is_of_task(&self, other: &Self) -> bool {
+        let task = |label: &Label| (label.container.clone(), label.netns, label.pause);
+        task(&self.label) == task(&other.label)
+    }
+
     /// Reads a record; `None` if it is not exactly what we write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -1,9 +1,13 @@
 //! ENIs that come late, and hooks that run at once.
 
-use crate::fixtures::{ENI_MAC, Instance, Pause, Stopped, many_tasks};
+use crate::fixtures::{ENI_MAC, Instance, Pause, Stopped, hook, many_tasks};
 use std::{
     collections::HashSet,
     fs::File,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     time::{Duration, Instant},
 };
 
@@ -195,4 +199,60 @@ fn assert_one_task(instance: &Instance, pause: &Pause) {
     let records = instance.netns.run("nft list table inet oci_awsvpc_tasks");
     assert_eq!(records.matches("comment").count(), 1, "{records}");
     assert!(records.contains(&instance.ports()[0]), "{records}");
+}
+
+/// What gc or a poststop saw before another poststop and the next start is not so any more: the ENI is the next task's.
+#[test]
+fn who_takes_a_task_down_too_late_leaves_the_next_one_alone() {
+    let instance = Instance::new();
+    for (is_gc, step) in [(true, 2), (false, 1)] {
+        for number in (1..).step_by(step) {
+            let (mut pause, next) = (Pause::new(), Pause::new());
+            pause.call("prestart").on(&instance).silently();
+            // A veth, which stands for the ENI, dies with its namespace.
+            let _namespace = File::open(pause.netns().path()).expect("its namespace");
+            pause.kill();
+            let late = if is_gc { hook("gc") } else { pause.call("poststop") };
+            let late = Stopped::after(late, &instance, number);
+            let is_on_its_way = late.is_on_its_way;
+            let mut late = Some(late);
+            for call in [pause.call("poststop"), next.call("prestart")] {
+                let running = call.start(&instance.netns);
+                // It waits for one that is at it.
+                if !running.is_over_in(Duration::from_millis(100))
+                    && let Some(late) = late.take()
+                {
+                    assert_eq!(late.goes_on().code, Some(0), "{number}");
+                }
+                running.done().well();
+            }
+            let late = late.map(Stopped::goes_on);
+            assert!(late.is_none_or(|late| late.code == Some(0)), "{number}");
+            assert_one_task(&instance, &next);
+            assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n", "{number}");
+            next.call("poststop").on(&instance).well();
+            instance.assert_home();
+            if !is_on_its_way {
+                assert!(number > 20, "{number}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_eni_that_nobody_lets_go_of_is_told_when_the_time_is_up() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = (instance.netns.snapshot(), pause.netns().snapshot());
+    let name = format!("oci-awsvpc-hook/{ENI_MAC}");
+    let _other = instance.netns.within(|| {
+        let name = SocketAddr::from_abstract_name(name).expect("a name");
+        UnixDatagram::bind_addr(&name).expect("bound")
+    });
+    let call = pause.call("prestart").config(&folder, "deadline-seconds = 1\n");
+    let line = call.on(&instance).badly();
+    assert!(line.contains(&format!("to let go of ENI {ENI_MAC}: out of time")), "{line}");
+    instance.netns.assert_same(&before.0);
+    pause.netns().assert_same(&before.1);
 }

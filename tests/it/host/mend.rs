@@ -1,6 +1,7 @@
 //! What somebody breaks under a running task, `gc` mends.
 
 use crate::fixtures::{Instance, Pause, Server, hook, many_tasks, started};
+use std::{fs::File, thread::sleep, time::Duration};
 
 /// What breaks, on the instance or in the task, and the lines that tell of what was mended. `PORT`, `MAC` and
 /// `IP` are the task's.
@@ -190,16 +191,39 @@ fn gc_leaves_tasks_alone_that_start_and_stop_meanwhile() {
     std::thread::scope(|scope| {
         let tasks = scope.spawn(|| {
             for _ in 0..20 {
-                let pause = Pause::new();
+                let mut pause = Pause::new();
                 pause.call("prestart").on(&instance).silently();
+                // A veth, which stands for the ENI, dies with its namespace.
+                let _namespace = File::open(format!("/proc/{}/ns/net", pause.pid()));
+                pause.kill();
                 pause.call("poststop").on(&instance).well();
             }
         });
         while !tasks.is_finished() {
-            assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
+            // It may be faster than a poststop.
+            let is_expected = |line: &str| {
+                line == "nothing to do" || line.contains("is home as") || line.contains("no longer")
+            };
+            let report = hook("gc").on(&instance).report();
+            assert!(report.lines().all(is_expected), "{report}");
         }
         tasks.join().expect("started and stopped");
     });
+}
+
+/// A start has the lock on the namespace, and a deadline. A task that has the lock keeps nobody from mending its port.
+#[test]
+fn gc_leaves_a_start_alone_until_its_deadline() {
+    let task = Running::new();
+    let netns = format!("/proc/{}/ns/net", task.pause.pid());
+    let start = File::open(netns).expect("the namespace");
+    start.lock().expect("the lock");
+    task.instance.netns.run(&task.line("bridge link set dev PORT isolated off"));
+    assert_eq!(hook("gc").on(&task.instance).report(), "nothing to do\n");
+    sleep(Duration::from_secs(1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = hook("gc").config(&folder, "deadline-seconds = 1\n").on(&task.instance).report();
+    assert!(report.contains(&task.line("port PORT is set up again")), "{report}");
 }
 
 /// What a task makes of its own side does not keep gc from setting its port apart again.
