@@ -32,6 +32,7 @@
 //! | [`apply`] | makes steps happen in order, undoes them if one fails |
 //! | [`plan`] | from a request and a snapshot to the list of steps; pure |
 //! | [`eni`] | the ENI's journey: into a task, out of it, restored |
+//! | [`files`] | the files by which a container's programs know names |
 //! | [`snapshot`] | what the kernel showed at one moment, and what follows from it |
 //! | [`nft`] | our nftables rules |
 //! | [`engines`] | what engines read, and `oci-awsvpc-runtime` |
@@ -50,6 +51,7 @@ pub mod process;
 mod apply;
 mod eni;
 mod error;
+mod files;
 mod input;
 mod kernel;
 mod net;

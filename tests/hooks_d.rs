@@ -60,7 +60,8 @@ fn each_stage_is_registered_for_itself() {
         assert_eq!(version, "1.0.0", "{name}");
         let [stage] = stages.as_slice() else { panic!("{name}: {stages:?}") };
         assert!(["prestart", "createRuntime", "poststop"].contains(&stage.as_str()), "{name}");
-        assert_eq!(name, format!("oci-awsvpc-hook-{stage}.json"));
+        let is_of_task = name == "oci-awsvpc-hook-application.json" && stage == "prestart";
+        assert!(is_of_task || name == format!("oci-awsvpc-hook-{stage}.json"), "{name}");
         assert_eq!(hook.path, "/usr/libexec/oci/hooks.d/oci-awsvpc-hook");
         assert_eq!(hook.args, ["oci-awsvpc-hook", stage]);
         // A killed hook cannot roll back: ours must be the earlier deadline.
@@ -76,14 +77,19 @@ fn both_ends_of_a_task_are_registered() {
 }
 
 #[test]
-fn only_pause_containers_match() {
+fn only_containers_of_tasks_match() {
     for (name, registration) in registrations() {
         let annotations = registration.when.annotations;
         assert_eq!(annotations.len(), 1, "{name}");
         let (key, value) = annotations.first_key_value().expect("one");
         let (key, value) = (Regex::new(key).expect("valid"), Regex::new(value).expect("valid"));
         let detect = Config::default().detect;
-        assert!(key.is_match(&detect.annotation) && value.is_match(&detect.value), "{name}");
+        assert!(key.is_match(&detect.annotation), "{name}");
+        let is_for_pause = !name.contains("application");
+        assert_eq!(value.is_match(&detect.value), is_for_pause, "{name}");
+        for application in ["web", "Web-1_a", "a"] {
+            assert_eq!(value.is_match(application), !is_for_pause, "{name}: {application}");
+        }
         for other in [
             "com-amazonaws-ecs-container-name",
             "x.com.amazonaws.ecs.container-name",
@@ -91,7 +97,7 @@ fn only_pause_containers_match() {
         ] {
             assert!(!key.is_match(other), "{name}: {other}");
         }
-        for other in ["~internal~ecs~pause2", "my~internal~ecs~pause", "web", ""] {
+        for other in ["~internal~ecs~pause2", "my~internal~ecs~pause", "a b", "a/b", "a.b", ""] {
             assert!(!value.is_match(other), "{name}: {other}");
         }
     }

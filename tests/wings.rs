@@ -11,9 +11,9 @@ use std::{
 };
 
 /// From the top down, in the order in which a call flows.
-const WINGS: [&str; 14] = [
-    "commands", "cli", "apply", "plan", "eni", "snapshot", "nft", "engines", "input", "task",
-    "kernel", "net", "process", "error",
+const WINGS: [&str; 15] = [
+    "commands", "cli", "apply", "plan", "eni", "files", "snapshot", "nft", "engines", "input",
+    "task", "kernel", "net", "process", "error",
 ];
 
 /// A module by its path in the crate: `["snapshot", "look"]`.

@@ -1,5 +1,6 @@
 //! One file a verb: each tells its story from top to bottom; and what `gc` mends.
 
+mod application;
 mod gc;
 mod host;
 mod mend;
@@ -61,12 +62,25 @@ fn stage(
         Speech::OfAnEni => in_earnest(cli, state, loaded, work),
         // What the kernel shows of it may tell more.
         Speech::Unknown if cli.command == Command::Poststop => untold(cli, state, loaded),
-        Speech::OfOtherThings | Speech::Unknown => Ok(()),
+        Speech::OfOtherThings | Speech::Unknown => {
+            if state.is_named && cli.command != Command::Poststop {
+                named(cli, state, loaded);
+            }
+            Ok(())
+        }
     };
     if outcome.is_err() {
         logging::open(log, cli.log_level);
     }
     outcome
+}
+
+/// The start of a container that says no more than what ECS calls it.
+fn named(cli: &Cli, state: State, config: Result<Config>) {
+    let (Ok(container), Ok(config)) = (state.container(), config) else { return };
+    if let Ok(known) = container.annotations(&config.detect.annotation) {
+        application::start(cli, &container, &known.annotations, &config);
+    }
 }
 
 /// The stage of a container that speaks of an ENI.
@@ -88,13 +102,15 @@ fn in_earnest(
 fn prestart(cli: &Cli, container: &Container, config: &Config) -> Result<()> {
     let known = container.annotations(&config.detect.annotation)?;
     if !is_ours(&known.annotations, config) {
+        application::start(cli, container, &known.annotations, config);
         return Ok(());
     }
     logging::open(config.log, cli.log_level);
     let task = annotations::task_of(&known.annotations, &config.eni)?;
+    let names = annotations::names_of(&known.annotations)?;
     let mut timings = Timings::start();
-    privileges::drop_unneeded();
-    prestart::set_up(container, &task, config, &mut timings)?;
+    privileges::drop_but_for_files();
+    prestart::set_up(container, &task, &names, config, &mut timings)?;
     report(cli, &timings);
     Ok(())
 }

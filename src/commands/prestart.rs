@@ -4,6 +4,7 @@ use crate::{
     apply::transact,
     eni::{custody::Custody, homecoming::take_down, instance::Instance},
     error::{Doing, Result, refuse},
+    files::pause,
     input::{config::Config, container::Container, request::Request},
     kernel::{
         netns::{self, Netns},
@@ -15,7 +16,7 @@ use crate::{
     plan::{Plan, plan},
     process::{limits::Limits, timings::Timings},
     snapshot::look::{Sight, wait_for_eni},
-    task::{Task, label::short_id, record::Record},
+    task::{Task, label::short_id, names::Names, record::Record},
 };
 use ipnetwork::IpNetwork;
 use std::{collections::BTreeSet, time::Duration};
@@ -34,6 +35,7 @@ const BACK_OFF: Duration = Duration::from_micros(200);
 pub fn set_up(
     container: &Container,
     task: &Task,
+    names: &Names,
     config: &Config,
     timings: &mut Timings,
 ) -> Result<()> {
@@ -75,7 +77,10 @@ pub fn set_up(
             Ok(Some(plan)) => break plan,
         }
     };
-    log::info!("{} in {timings}", summary(&container.id, task, &plan));
+    let files = pause::give(container, task, names, &config.dns);
+    timings.lap("files");
+    let files = files.map(|files| format!(" with {files}")).unwrap_or_default();
+    log::info!("{}{files} in {timings}", summary(&container.id, task, &plan));
     Ok(())
 }
 

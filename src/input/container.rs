@@ -63,6 +63,12 @@ impl Container {
         })
     }
 
+    /// Where its bundle is, if that is known.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Path> {
+        self.bundle.as_deref()
+    }
+
     /// The annotations: the state's if `key` is among them, else also those of
     /// `<bundle>/config.json`. Docker passes none in the state, podman fewer at poststop.
     ///
@@ -104,6 +110,14 @@ struct Spec {
 
 /// `None`: there is no `config.json`.
 fn of_bundle(bundle: &Path) -> Result<Option<Annotations>> {
+    let Some(text) = read_config(bundle)? else { return Ok(None) };
+    let doing = || format!("reading {}", bundle.join("config.json").display());
+    let spec: Spec = serde_json::from_slice(&text).doing(doing)?;
+    Ok(Some(spec.annotations.unwrap_or_default()))
+}
+
+/// The text of a bundle's `config.json`. `None`: there is none.
+pub(super) fn read_config(bundle: &Path) -> Result<Option<Vec<u8>>> {
     let path = bundle.join("config.json");
     let doing = || format!("reading {}", path.display());
     // Not through a link out of the bundle, and never waiting for the other end of a pipe.
@@ -121,8 +135,7 @@ fn of_bundle(bundle: &Path) -> Result<Option<Annotations>> {
     if text.len() as u64 > MAX_CONFIG {
         return refuse("it has more than 16 MiB").doing(doing);
     }
-    let spec: Spec = serde_json::from_slice(&text).doing(doing)?;
-    Ok(Some(spec.annotations.unwrap_or_default()))
+    Ok(Some(text))
 }
 
 /// The ids that runc accepts (`validateID` in libcontainer): nothing that could be a path.

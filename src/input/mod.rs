@@ -2,9 +2,11 @@
 //! parsed and checked here, except for labels ([`crate::task::label`]).
 
 pub mod annotations;
+pub mod bundle;
 pub mod config;
 pub mod container;
 pub mod detect;
+pub mod hosts;
 pub mod mention;
 pub mod request;
 pub mod state;

@@ -43,6 +43,8 @@ pub struct State {
     outcome: Result<()>,
     /// Whether the container speaks of an ENI.
     pub speech: Speech,
+    /// Whether it may be another container of a task.
+    pub is_named: bool,
 }
 
 impl State {
@@ -64,7 +66,7 @@ impl State {
             (false, true) => Speech::OfOtherThings,
             (false, false) => Speech::Unknown,
         };
-        Self { text, outcome, speech }
+        Self { text, outcome, speech, is_named: mention.is_named() }
     }
 
     /// The container, parsed strictly.

@@ -1,9 +1,10 @@
-//! One task as data: the network that it wants, its lease, its label, and its branch.
+//! One task as data: the network and the names that it wants, its lease, its label, and its branch.
 
 pub mod branch;
 pub mod hash;
 pub mod label;
 pub mod lease;
+pub mod names;
 pub mod network;
 pub mod record;
 

@@ -1,12 +1,17 @@
-//! A task's network as its annotations describe it.
+//! A task's network, and the names that it knows, as its annotations describe them.
 
+mod names;
 mod values;
 
 use crate::{
     error::{Result, refuse},
     input::{config::Eni, container::Annotations},
     net::{mac::Mac, name::InterfaceName, vlan::VlanId},
-    task::{Gateway, Task, branch::Branch},
+    task::{
+        Gateway, Task,
+        branch::Branch,
+        names::{HostName, Names, Policy},
+    },
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::HashSet;
@@ -28,8 +33,29 @@ const BLOCK_METADATA: &str = "block-instance-metadata";
 const STAY_DOWN: &str = "stay-down";
 const TRUNK: &str = "trunk-mac-address";
 const VLAN: &str = "vlan-id";
-const KEYS: [&str; 11] =
-    [MAC, IPV4, IPV6, GATEWAY_V4, GATEWAY_V6, NAME, MTU, BLOCK_METADATA, STAY_DOWN, TRUNK, VLAN];
+const SERVERS: &str = "domain-name-servers";
+const SEARCH: &str = "domain-name-search-list";
+const HOSTNAME: &str = "hostname";
+const EXTRA_HOSTS: &str = "extra-hosts";
+const FILES: &str = "dns-files";
+const KEYS: [&str; 16] = [
+    MAC,
+    IPV4,
+    IPV6,
+    GATEWAY_V4,
+    GATEWAY_V6,
+    NAME,
+    MTU,
+    BLOCK_METADATA,
+    STAY_DOWN,
+    TRUNK,
+    VLAN,
+    SERVERS,
+    SEARCH,
+    HOSTNAME,
+    EXTRA_HOSTS,
+    FILES,
+];
 
 /// Reads the annotations of a task's pause container.
 ///
@@ -70,6 +96,29 @@ pub fn task_of(annotations: &Annotations, eni: &Eni) -> Result<Task> {
         stay_down: reader.value(STAY_DOWN, boolean)?.unwrap_or(false),
         router: eni.router_patience(),
     })
+}
+
+/// Reads what the annotations of a task's pause container say of names.
+///
+/// # Errors
+/// One is malformed, or more than a resolver can use.
+pub fn names_of(annotations: &Annotations) -> Result<Names> {
+    let reader = Reader(annotations);
+    Ok(Names {
+        servers: reader.value(SERVERS, names::servers)?.unwrap_or_default(),
+        search: reader.value(SEARCH, names::search)?.unwrap_or_default(),
+        hostname: reader.value(HOSTNAME, HostName::own)?,
+        extra_hosts: reader.value(EXTRA_HOSTS, names::extra_hosts)?.unwrap_or_default(),
+        files: policy_of(annotations)?,
+    })
+}
+
+/// Which files a container gets, if its annotations say so.
+///
+/// # Errors
+/// The annotation is malformed.
+pub fn policy_of(annotations: &Annotations) -> Result<Option<Policy>> {
+    Reader(annotations).value(FILES, str::parse)
 }
 
 /// Whether the container's annotations speak of an ENI at all.

@@ -4,11 +4,12 @@
 //! reference; a test holds the two together.
 
 pub mod credentials;
+pub mod dns;
 pub mod host;
 
 use crate::{
     error::{Doing, Error, Result, refuse},
-    input::config::{credentials::CredentialNetwork, host::Host},
+    input::config::{credentials::CredentialNetwork, dns::Dns, host::Host},
     process::logging::LogConfig,
     task::RouterPatience,
 };
@@ -38,6 +39,8 @@ pub struct Config {
     pub eni: Eni,
     /// The path to the credentials.
     pub credentials: CredentialNetwork,
+    /// What tasks are told of names.
+    pub dns: Dns,
     /// Which nftables rules the instance has for its tasks.
     pub host: Host,
     /// Where the log goes.
@@ -96,6 +99,7 @@ impl Default for Config {
             detect: Detect::default(),
             eni: Eni::default(),
             credentials: CredentialNetwork::default(),
+            dns: Dns::default(),
             host: Host::default(),
             log: LogConfig::default(),
             runtime: Runtime::default(),
@@ -202,6 +206,7 @@ impl Config {
         config.check_times()?;
         config.credentials.check()?;
         config.eni.check(&config.credentials)?;
+        config.dns.check()?;
         config.host.check(&config.credentials)?;
         config.runtime.check()?;
         Ok(config)

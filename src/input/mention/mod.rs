@@ -59,6 +59,13 @@ impl<'a> Mention<'a> {
         prefix.is_found || (key.is_found && value.is_found)
     }
 
+    /// Whether there was the key by which ECS names every container of a task.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        let [_, key, _] = &self.words;
+        key.is_found
+    }
+
     /// Searches the next bytes of a text.
     pub fn search(&mut self, bytes: &[u8]) {
         self.text.extend_from_slice(bytes);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// How a bundle gets the hook.
 #[derive(Clone, Copy)]
-enum Registration {
+pub enum Registration {
     /// Written into its configuration, at this stage.
     Config(&'static str),
     /// By `oci-awsvpc-runtime`, which becomes the runtime.
@@ -14,7 +14,7 @@ enum Registration {
 }
 
 /// A runtime, called as a person would.
-struct Bare {
+pub struct Bare {
     machine: Machine,
     /// What is called: the runtime, or what becomes it.
     command: &'static str,
@@ -23,8 +23,12 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(runtime: &'static str, registration: Registration) -> Self {
-        let machine = Machine::new();
+    pub fn new(runtime: &'static str, registration: Registration) -> Self {
+        Self::on(Machine::new(), runtime, registration)
+    }
+
+    /// On a machine whose image, in `/run/rootfs`, has what is needed.
+    pub fn on(machine: Machine, runtime: &'static str, registration: Registration) -> Self {
         let path = machine.run(&format!("command -v {runtime}"));
         machine
             .write("/etc/oci-awsvpc-hook/config.toml", &format!("[runtime]\npath = \"{path}\"\n"));
@@ -39,6 +43,15 @@ impl Bare {
     fn bundle(&self, id: &str, command: &str, adjust: impl Fn(&mut Value)) {
         let command = format!("exec {command}");
         self.machine.bundle(&format!("/run/{id}"), &["/bin/sh", "-c", &command], adjust);
+    }
+
+    /// Gives a container the hook, unless something else does.
+    fn register(&self, spec: &mut Value) {
+        if let Registration::Config(stage) = self.registration {
+            let path = "/usr/libexec/oci/hooks.d/oci-awsvpc-hook";
+            let hook = |stage: &str| json!([{"path": path, "args": ["oci-awsvpc-hook", stage], "timeout": 60}]);
+            spec["hooks"] = json!({stage: hook(stage), "poststop": hook("poststop")});
+        }
     }
 
     fn run(&self, id: &str) -> Result<(), String> {
@@ -66,11 +79,7 @@ impl Engine for Bare {
     fn try_start(&self, id: &str, annotations: &Value) -> Result<(), String> {
         self.bundle(id, PAUSE, |spec| {
             spec["annotations"] = annotations.clone();
-            if let Registration::Config(stage) = self.registration {
-                let path = "/usr/libexec/oci/hooks.d/oci-awsvpc-hook";
-                let hook = |stage: &str| json!([{"path": path, "args": ["oci-awsvpc-hook", stage], "timeout": 60}]);
-                spec["hooks"] = json!({stage: hook(stage), "poststop": hook("poststop")});
-            }
+            self.register(spec);
         });
         self.run(id)
     }
@@ -81,6 +90,8 @@ impl Engine for Bare {
             let namespaces = spec["linux"]["namespaces"].as_array_mut().expect("a list");
             namespaces.retain(|namespace| namespace["type"] != "network");
             namespaces.push(json!({"type": "network", "path": netns}));
+            spec["annotations"] = json!({"com.amazonaws.ecs.container-name": id});
+            self.register(spec);
         });
         self.run(id).expect("it starts");
     }

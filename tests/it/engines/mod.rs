@@ -5,6 +5,7 @@ mod bare;
 mod containerd;
 mod contract;
 mod docker;
+mod names;
 mod podman;
 mod readme;
 mod rootless;

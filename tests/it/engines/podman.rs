@@ -4,14 +4,18 @@ use super::{Engine, PAUSE, SLEEP, WEB, live, options, reach_everything, serve};
 use crate::fixtures::{ENI_MAC, Machine, annotations, eventually};
 use serde_json::{Value, json};
 
-struct Podman {
+pub struct Podman {
     machine: Machine,
     runtime: &'static str,
 }
 
 impl Podman {
-    fn new(runtime: &'static str) -> Self {
-        let machine = Machine::new();
+    pub fn new(runtime: &'static str) -> Self {
+        Self::on(Machine::new(), runtime)
+    }
+
+    /// On a machine whose image, in `/run/rootfs`, has what is needed.
+    pub fn on(machine: Machine, runtime: &'static str) -> Self {
         // For every call of podman.
         let path = machine.run(&format!("command -v {runtime}"));
         let config = machine.read("/etc/containers/containers.conf");
@@ -43,7 +47,8 @@ impl Engine for Podman {
     }
 
     fn join(&self, id: &str, pause: &str, command: &str) {
-        let network = format!("--network container:{pause}");
+        let name = format!("--annotation com.amazonaws.ecs.container-name={id}");
+        let network = format!("{name} --network container:{pause}");
         self.machine.run(&format!("podman run -d --name {id} {network} busybox {command}"));
     }
 

@@ -6,6 +6,7 @@ use crate::{
     error::{Doing, Error, Result},
     input::{
         config::{Config, Detect},
+        detect::is_application,
         mention::Mention,
     },
 };
@@ -33,15 +34,24 @@ type Members<'a> = BTreeMap<String, &'a RawValue>;
 /// `null` is taken for a value by some runtimes.
 type Annotations = HashMap<String, Option<String>>;
 
-/// Registers the hook in `config.json` at `path`, if that is a pause container's and does not have it
-/// already. If it cannot be read, the real runtime reports that. What is no regular file is left to the real runtime,
+/// Registers the hook in `config.json` at `path`, if that is a pause container's, or another one's of a task, and does
+/// not have it already. If it cannot be read, the real runtime reports that. What is no regular file is left to the real runtime,
 /// which must find in a pipe what was written to it.
 ///
 /// # Errors
 /// The container speaks of an ENI, and the file cannot be replaced, or whether this is a pause container cannot be
 /// told.
 pub fn register(path: &Path, config: &Config) -> Result<()> {
-    if !speaks_of_an_eni(path, &config.detect) {
+    let mut mention = Mention::new(&config.detect);
+    mention.search_file(path);
+    if !mention.is_found() {
+        // Another container of a task starts without its files, rather than not at all.
+        if mention.is_named()
+            && let Ok(text) = fs::read_to_string(path)
+            && let Ok(Some(text)) = registered(&text, config)
+        {
+            replace(path, &text).ok();
+        }
         return Ok(());
     }
     let doing = || format!("registering the hook in {}", path.display());
@@ -65,8 +75,9 @@ pub fn speaks_of_an_eni(path: &Path, detect: &Detect) -> bool {
 /// The text with the hook registered; `None` if it is registered already, or is not to be.
 fn registered(text: &str, config: &Config) -> Result<Option<String>> {
     let (text, annotations) = annotated(text, config)?;
-    let Detect { annotation, value } = &config.detect;
-    if annotations.get(annotation).and_then(Option::as_ref) != Some(value) {
+    let name = annotations.get(&config.detect.annotation).and_then(Option::as_ref);
+    let is_ours = name == Some(&config.detect.value);
+    if !is_ours && !name.is_some_and(|name| is_application(name, config)) {
         return Ok(None);
     }
     let hooks = member(&text, "hooks")?.unwrap_or("{}");
@@ -76,7 +87,7 @@ fn registered(text: &str, config: &Config) -> Result<Option<String>> {
     if !there("prestart")? && !there("createRuntime")? {
         missing.push("prestart");
     }
-    if !there("poststop")? {
+    if is_ours && !there("poststop")? {
         missing.push("poststop");
     }
     if missing.is_empty() {

@@ -1,0 +1,182 @@
+//! What a bundle's `config.json` says of the container's files.
+
+use crate::{
+    error::{Doing, Result},
+    input::container::read_config,
+    task::names::HostName,
+};
+use nix::fcntl::OFlag;
+use serde::Deserialize;
+use std::{
+    fs::OpenOptions,
+    io::Read,
+    os::unix::fs::OpenOptionsExt,
+    path::{Component, Path, PathBuf},
+};
+
+/// The largest file of an engine's that is read, in bytes.
+const MAX_FILE: u64 = 256 << 10;
+
+/// The length of the ids that engines give containers, in hexadecimal digits.
+const ID_LEN: usize = 64;
+
+/// A container's root filesystem, its name, and what is mounted in it.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Where its root filesystem is on the instance.
+    pub rootfs: PathBuf,
+    /// Its own name, if it has a valid one.
+    pub hostname: Option<HostName>,
+    mounts: Vec<Mount>,
+}
+
+/// Who gave a container a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody; the image may have one.
+    Image,
+    /// The engine, which keeps it here, on the instance.
+    Engine(PathBuf),
+    /// Whoever started the container.
+    User,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    root: Option<Root>,
+    hostname: Option<String>,
+    mounts: Option<Vec<Mount>>,
+}
+
+#[derive(Deserialize)]
+struct Root {
+    path: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mount {
+    destination: PathBuf,
+    source: Option<PathBuf>,
+}
+
+impl Bundle {
+    /// Reads it. `None`: there is no `config.json`, or it says of no root filesystem.
+    ///
+    /// # Errors
+    /// It cannot be read or parsed.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let Some(text) = read_config(folder)? else { return Ok(None) };
+        let path = folder.join("config.json");
+        let spec: Spec =
+            serde_json::from_slice(&text).doing(|| format!("reading {}", path.display()))?;
+        let Some(root) = spec.root else { return Ok(None) };
+        Ok(Some(Self {
+            rootfs: folder.join(root.path),
+            hostname: spec.hostname.and_then(|name| HostName::own(&name).ok()),
+            mounts: spec.mounts.unwrap_or_default(),
+        }))
+    }
+
+    /// Who gave the container the file at this path inside.
+    #[must_use]
+    pub fn origin_of(&self, file: &Path, id: &str) -> Origin {
+        let file = plain(file);
+        // Later mounts lie above earlier ones.
+        let mount = self.mounts.iter().rev().find(|mount| {
+            let destination = plain(&mount.destination);
+            !destination.as_os_str().is_empty() && file.starts_with(&destination)
+        });
+        match mount {
+            None => Origin::Image,
+            Some(Mount { destination, source: Some(source) })
+                if plain(destination) == file && is_of_engine(source, id) =>
+            {
+                Origin::Engine(source.clone())
+            }
+            Some(_) => Origin::User,
+        }
+    }
+}
+
+/// A path inside a container, without what says nothing: as runtimes read it, from the root.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => drop(plain.pop()),
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+        }
+    }
+    plain
+}
+
+/// Whether this is where an engine keeps what it makes for a container: in a folder that is called as that, or the
+/// container whose network this one joins, is. Nobody knows that name before, to mount it from there.
+fn is_of_engine(source: &Path, id: &str) -> bool {
+    let is_id = |name: &str| {
+        name == id || name.len() == ID_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let folders = source.parent().into_iter().flat_map(Path::components);
+    folders.filter_map(|folder| folder.as_os_str().to_str()).any(is_id)
+}
+
+/// What an engine's file says; nothing, if it is none, or too large.
+#[must_use]
+pub fn read_file(path: &Path) -> String {
+    let read = || {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        let mut text = Vec::new();
+        if metadata.is_file() && metadata.len() <= MAX_FILE {
+            file.take(MAX_FILE).read_to_end(&mut text).ok()?;
+        }
+        Some(String::from_utf8_lossy(&text).into_owned())
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gave_a_file_is_told_by_where_it_comes_from() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let id = "7d7b7fbc30b9".repeat(6)[..64].to_owned();
+        let config = format!(
+            r#"{{"root": {{"path": "rootfs"}}, "hostname": "a b", "mounts": [
+                {{"destination": "/proc", "source": "proc"}},
+                {{"destination": "/etc/hosts", "source": "/var/lib/docker/containers/{id}/hosts"}},
+                {{"destination": "etc/./x/../resolv.conf", "source": "/home/{id}.conf"}},
+                {{"destination": "/run/bare", "source": "/run/mine/bare"}},
+                {{"destination": "/srv", "source": "/x/{id}/srv"}},
+                {{"destination": "/"}}]}}"#
+        );
+        assert!(Bundle::read(folder.path()).expect("nothing").is_none());
+        std::fs::write(folder.path().join("config.json"), config).expect("written");
+        let bundle = Bundle::read(folder.path()).expect("read").expect("there");
+        assert_eq!(bundle.rootfs, folder.path().join("rootfs"));
+        assert_eq!(bundle.hostname, None);
+        let origin = |file: &str| bundle.origin_of(Path::new(file), "mine");
+        let hosts = PathBuf::from(format!("/var/lib/docker/containers/{id}/hosts"));
+        assert_eq!(origin("/etc/hosts"), Origin::Engine(hosts));
+        assert_eq!(origin("/etc/resolv.conf"), Origin::User);
+        assert_eq!(origin("/etc/hostname"), Origin::Image);
+        assert_eq!(origin("/run/bare"), Origin::Engine("/run/mine/bare".into()));
+        assert_eq!(origin("/srv/file"), Origin::User);
+    }
+
+    #[test]
+    fn only_a_file_of_some_size_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hosts");
+        assert_eq!(read_file(&path), "");
+        std::fs::write(&path, "a").expect("written");
+        assert_eq!(read_file(&path), "a");
+        std::fs::write(&path, "a".repeat(300 << 10)).expect("written");
+        assert_eq!(read_file(&path), "");
+        assert_eq!(read_file(folder.path()), "");
+    }
+}

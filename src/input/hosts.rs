@@ -1,0 +1,44 @@
+//! A hosts file (hosts(5)) that an engine wrote for a container, as far as it can be read.
+
+use crate::task::names::{Host, HostName};
+
+/// The hosts that a file names. Lines without an address, and words that are no names, say nothing.
+#[must_use]
+pub fn parse(text: &str) -> Vec<Host> {
+    let host = |line: &str| {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let names: Vec<HostName> = words.filter_map(|word| word.parse().ok()).collect();
+        (!names.is_empty()).then_some(Host { address, names })
+    };
+    text.lines().filter_map(host).collect()
+}
+
+/// Whether a `resolv.conf` names a name server.
+#[must_use]
+pub fn names_a_server(resolv_conf: &str) -> bool {
+    resolv_conf.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.next() == Some("nameserver") && words.next().is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_read_is_read() {
+        let hosts = parse(
+            "# a comment\n10.0.0.9\tdb db.internal # the database\n\n127.0.0.1 ID\nfe80::1%eth0 x\n\
+             10.0.0.8\nweb 10.0.0.7\n::1 localhost é\r\n",
+        );
+        let shown: Vec<String> =
+            hosts.iter().map(|host| format!("{} {}", host.address, host.names.len())).collect();
+        assert_eq!(shown, ["10.0.0.9 2", "127.0.0.1 1", "::1 1"]);
+        assert!(names_a_server("search x\n nameserver 10.0.0.2\n"));
+        for none in ["", "#nameserver 10.0.0.2", "nameserver", "nameservers 10.0.0.2"] {
+            assert!(!names_a_server(none), "{none}");
+        }
+    }
+}

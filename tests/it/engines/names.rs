@@ -1,0 +1,91 @@
+//! What containers of a task know of names: with glibc's resolver, against a real name server in the VPC.
+
+use super::{
+    Engine, PAUSE, SLEEP,
+    bare::{Bare, Registration},
+    podman::Podman,
+};
+use crate::fixtures::{Machine, Netns, annotations, eventually};
+use serde_json::json;
+use std::process::{Child, Command, Stdio};
+
+/// The VPC's resolver. Dropped, it is ended.
+struct Resolver(Child);
+
+impl Resolver {
+    fn start(router: &Netns) -> Self {
+        router.ip("addr add 169.254.169.253/32 dev lo");
+        let mut command = Command::new("dnsmasq");
+        command.args(["--no-daemon", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
+        command.args(["--user=root", "--bind-interfaces", "--listen-address=169.254.169.253"]);
+        command.args(["--address=/example.internal/10.0.0.77"]);
+        // An answer that does not fit into a datagram of DNS: then resolvers ask again over TCP.
+        command.args((0..64).map(|n| format!("--host-record=long.internal,10.1.0.{n}")));
+        command.args(["--address=/s3.eu-west-1.amazonaws.com/10.0.0.78", "--local=/internal/"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        router.enter(&mut command);
+        Self(command.spawn().expect("dnsmasq"))
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.0.kill().expect("not reaped yet");
+        self.0.wait().expect("ended");
+    }
+}
+
+/// A machine whose image has glibc's resolver.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.run(
+        "cd /run/rootfs && for program in /usr/bin/getent /bin/hostname; do
+             for file in $program $(ldd $program | grep -o '/[^ ]*'); do
+                 mkdir -p .${file%/*} && cp -L $file .$file
+             done
+         done && echo 'hosts: files dns' >etc/nsswitch.conf",
+    );
+    machine
+}
+
+fn resolve(engine: &impl Engine) {
+    let machine = engine.machine();
+    let _resolver = Resolver::start(&machine.instance.router);
+    engine.start("pause");
+    engine.join("app", "pause", SLEEP);
+    for id in ["pause", "app"] {
+        let get = |what: &str| engine.exec(id, &format!("/usr/bin/getent {what}"));
+        eventually("the resolver", || get("hosts example.internal").starts_with("10.0.0.77 "));
+        let amazon = get("hosts s3.eu-west-1.amazonaws.com");
+        assert!(amazon.starts_with("10.0.0.78 "), "{id}: {amazon}");
+        let many = get("ahostsv4 long.internal");
+        assert_eq!(many.lines().filter(|line| line.contains("STREAM")).count(), 64, "{id}: {many}");
+        assert!(get("hosts localhost").starts_with("127.0.0.1 "), "{id}");
+        assert_eq!(engine.exec(id, "/bin/hostname -i"), "10.0.0.5", "{id}");
+        let mounts = engine.exec(id, "/bin/cat /proc/self/mountinfo");
+        let ours = mounts.lines().filter(|line| line.contains(" - tmpfs oci-awsvpc-hook ro"));
+        assert_eq!(ours.count(), 3, "{id}: {mounts}");
+    }
+    engine.stop("pause");
+    engine.remove(&["app", "pause"]);
+    machine.instance.assert_home();
+}
+
+#[test]
+#[ignore = "needs real root: drives runc and crun"]
+fn a_task_knows_names_under_runc_and_crun() {
+    for runtime in ["runc", "crun"] {
+        for stage in ["prestart", "createRuntime"] {
+            resolve(&Bare::on(machine(), runtime, Registration::Config(stage)));
+        }
+        resolve(&Bare::on(machine(), runtime, Registration::Wrapper));
+    }
+}
+
+#[test]
+#[ignore = "needs real root: drives podman"]
+fn a_task_knows_names_under_podman() {
+    for runtime in ["runc", "crun"] {
+        resolve(&Podman::on(machine(), runtime));
+    }
+}
