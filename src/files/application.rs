@@ -1,12 +1,15 @@
 //! An application's files: its task's, which its pause container has.
 
-use super::giving::{FILES, Outcome, Receiver, report};
+use super::{
+    content,
+    giving::{FILES, Outcome, Receiver, report},
+};
 use crate::{
-    error::{Result, refuse},
+    error::{Doing, Result, refuse},
     input::container::Container,
     kernel::{
         mountinfo::Mounts,
-        mounts::{MountSpace, clone_of},
+        mounts::{self, MountSpace, clone_of},
         netns::Netns,
         process,
         rootfs::Rootfs,
@@ -15,9 +18,16 @@ use crate::{
     net::process::Process,
     nft::records::Records,
     process::privileges,
-    task::{names::Policy, record::Record},
+    task::{
+        names::{HostName, Policy},
+        record::Record,
+    },
 };
-use std::{os::fd::OwnedFd, path::Path};
+use std::{
+    fs,
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
+};
 
 /// The task whose network namespace a container has joined. `None`: no task's, so it is a stranger, or there is
 /// nothing that can be known of it.
@@ -49,12 +59,38 @@ fn try_give(container: &Container, task: &Record, policy: Policy) -> Result<Opti
     if files.is_empty() {
         return Ok(None);
     }
-    files.retain(|(name, _)| receiver.wants(name));
-    receiver.give(&files).map(Some)
+    files.retain(|file| receiver.wants(file.name));
+    let own = receiver.bundle.hostname.as_ref();
+    let files: Result<Vec<_>> =
+        files.into_iter().map(|file| Ok((file.name, for_one(file, own)?))).collect();
+    receiver.give(&files?).map(Some)
+}
+
+/// A file of a pause container.
+struct File {
+    name: &'static str,
+    /// What it is there.
+    open: OwnedFd,
+    /// Another mount of it.
+    mount: OwnedFd,
+}
+
+/// The file as an application gets it: if the engine gave that a name of its own, its hosts know it by that, too.
+fn for_one(file: File, own: Option<&HostName>) -> Result<OwnedFd> {
+    let Some(own) = own.filter(|_| file.name == "hosts") else { return Ok(file.mount) };
+    let text = fs::read_to_string(format!("/proc/self/fd/{}", file.open.as_raw_fd()))
+        .doing(|| "reading the pause container's hosts")?;
+    match content::with_name(&text, own) {
+        Some(text) => {
+            let mut mounts = mounts::files(&[(file.name, &text)])?;
+            Ok(mounts.pop().unwrap_or(file.mount))
+        }
+        None => Ok(file.mount),
+    }
 }
 
 /// More mounts of the files that a pause container has of us. What it has put in their places is not handed on.
-fn files_of(pause: Process) -> Result<Vec<(&'static str, OwnedFd)>> {
+fn files_of(pause: Process) -> Result<Vec<File>> {
     let (space, mounts) = (MountSpace::of_pid(pause.pid)?, Mounts::of_pid(pause.pid)?);
     // Opened, it is the one of whoever had the number then.
     if !process::is_alive(pause) {
@@ -66,9 +102,10 @@ fn files_of(pause: Process) -> Result<Vec<(&'static str, OwnedFd)>> {
     space.within(|| {
         let (root, mut files) = (Rootfs::open(Path::new("/"))?, Vec::new());
         for name in FILES {
-            let Ok(Some(file)) = root.find(name) else { continue };
-            if mounts.of(&file)?.is_some_and(|mount| mount.is_ours) {
-                files.push((name, clone_of(&file)?));
+            let Ok(Some(open)) = root.find(name) else { continue };
+            if mounts.of(&open)?.is_some_and(|mount| mount.is_ours) {
+                let mount = clone_of(&open)?;
+                files.push(File { name, open, mount });
             }
         }
         Ok(files)

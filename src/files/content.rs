@@ -1,7 +1,7 @@
 //! What is in the files; pure.
 
 use crate::{
-    input::config::dns::Dns,
+    input::{config::dns::Dns, hosts::parse},
     task::names::{Host, HostName, Names},
 };
 use ipnetwork::IpNetwork;
@@ -110,6 +110,19 @@ impl Task<'_> {
     }
 }
 
+/// A task's hosts with another name for the task, which is its application's own. `None`: it is there already.
+#[must_use]
+pub fn with_name(hosts: &str, own: &HostName) -> Option<String> {
+    let known = parse(hosts);
+    let task = known.iter().find(|host| !host.address.is_loopback())?;
+    let is_known = known.iter().any(|host| host.names.contains(own));
+    (!is_known).then(|| {
+        let mut text = hosts.to_owned();
+        line(&mut text, &task.address.to_string(), [own.to_string()]);
+        text
+    })
+}
+
 fn line(text: &mut String, first: &str, words: impl IntoIterator<Item = String>) {
     let words: Vec<String> = words.into_iter().collect();
     // To write into a text does not fail.
@@ -119,7 +132,6 @@ fn line(text: &mut String, first: &str, words: impl IntoIterator<Item = String>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::hosts;
 
     struct Case {
         addresses: Vec<IpNetwork>,
@@ -200,10 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn an_application_may_have_another_name() {
+        let hosts = case(&["10.0.0.5/24"]).task().hosts();
+        assert_eq!(with_name(&hosts, &name("ip-10-0-0-5")), None);
+        let more = with_name(&hosts, &name("0a1b2c3d4e5f")).expect("another");
+        assert_eq!(more, format!("{hosts}10.0.0.5 0a1b2c3d4e5f\n"));
+        assert_eq!(with_name("127.0.0.1 localhost\n", &name("a")), None);
+    }
+
+    #[test]
     fn what_the_engine_said_of_others_stays() {
         let mut case = case(&["10.0.0.5/24", "2001:db8::5/64"]);
         case.own = Some(name("7d7b7fbc30b9"));
-        case.engine_hosts = hosts::parse(
+        case.engine_hosts = parse(
             "127.0.0.1 localhost stub\n::1 localhost ip6-localhost\nff02::1 ip6-allnodes\n\
              127.0.0.1 7d7b7fbc30b9 pause\n10.0.0.9 db 7d7b7fbc30b9\n10.0.0.8 x # y\n",
         );

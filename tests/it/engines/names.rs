@@ -1,12 +1,11 @@
 //! What containers of a task know of names: with glibc's resolver, against a real name server in the VPC.
 
 use super::{
-    Engine, PAUSE, SLEEP,
+    Engine, SLEEP,
     bare::{Bare, Registration},
     podman::Podman,
 };
-use crate::fixtures::{Machine, Netns, annotations, eventually};
-use serde_json::json;
+use crate::fixtures::{Machine, Netns, eventually};
 use std::process::{Child, Command, Stdio};
 
 /// The VPC's resolver. Dropped, it is ended.
@@ -87,5 +86,68 @@ fn a_task_knows_names_under_runc_and_crun() {
 fn a_task_knows_names_under_podman() {
     for runtime in ["runc", "crun"] {
         resolve(&Podman::on(machine(), runtime));
+    }
+}
+
+/// What becomes of a task whose image is made so: whether it starts, what is logged, and what it shows.
+fn hostile(runtime: &'static str, spoil: &str, files: [bool; 2]) {
+    let machine = Machine::new();
+    let config = "log.target = \"stderr\"\n";
+    let engine = Bare::on(machine, runtime, Registration::Config("prestart"));
+    let machine = engine.machine();
+    machine.write("/etc/oci-awsvpc-hook/config.toml", config);
+    machine.write("/usr/libexec/oci/hooks.d/logged", LOGGED);
+    machine.run(
+        "cd /usr/libexec/oci/hooks.d && mv oci-awsvpc-hook real && mv logged oci-awsvpc-hook &&
+         chmod 755 oci-awsvpc-hook",
+    );
+    machine.run(&format!("cd /run/rootfs && {spoil}"));
+    let before = machine.run(LOOK);
+    engine.start("pause");
+    assert_eq!(machine.run(LOOK), before, "{spoil}");
+    let log = machine.read("/run/hook.log");
+    let warnings = log.lines().filter(|line| line.contains("warn: ")).count();
+    assert_eq!(warnings, usize::from(files.contains(&false)), "{spoil}: {log}");
+    for (name, is_there) in ["resolv.conf", "hosts"].into_iter().zip(files) {
+        let text = engine.exec("pause", &format!("/bin/cat /etc/{name}"));
+        assert_eq!(text.contains("oci-awsvpc-hook(1)"), is_there, "{spoil}: {name}: {text}");
+    }
+    engine.stop("pause");
+    engine.remove(&["pause"]);
+    machine.instance.assert_home();
+}
+
+/// The hook, with a log that a test can read: runtimes show what it says only when it fails.
+const LOGGED: &str = "#!/bin/busybox sh\n\
+    exec /usr/libexec/oci/hooks.d/real \"$@\" 2>>/run/hook.log\n";
+
+/// All that an image could wish to change: the machine's own files, and what is beside its root filesystem.
+const LOOK: &str = "ls -lAR --time-style=full-iso /etc | sha256sum; ls -A / /run/victim; cat /etc/hosts /run/victim/*;
+    findmnt -rn -o TARGET,SOURCE | grep -v /run/containerd | grep oci-awsvpc-hook || :";
+
+#[test]
+#[ignore = "needs real root: drives runc and crun"]
+fn an_image_cannot_lead_files_out_of_it() {
+    let victim = "mkdir -p /run/victim && echo victim >/run/victim/hosts &&";
+    for runtime in ["runc", "crun"] {
+        for (spoil, files) in [
+            ("ln -s /proc/1/root/run/victim/hosts etc/hosts", [true, false]),
+            ("rmdir etc && ln -s /proc/1/root/run/victim etc", [false, false]),
+            ("rmdir etc && ln -s /proc/self/cwd etc", [false, false]),
+            ("ln -s ../../../../../run/victim/hosts etc/hosts", [true, true]),
+            ("ln -s /run/victim/hosts etc/hosts", [true, true]),
+            ("mkdir -p run/victim && echo x >run/victim/hosts && ln -s /run/victim/hosts etc/hosts", [true, true]),
+            ("rmdir etc && mkdir -p run/victim && ln -s ../../../run/victim etc", [true, true]),
+            ("rmdir etc && ln -s /run/victim etc", [false, false]),
+            ("rmdir etc && echo >etc", [false, false]),
+            ("rmdir etc", [true, true]),
+            ("mkdir etc/hosts", [true, false]),
+            ("mkfifo etc/hosts", [true, true]),
+            ("mknod etc/hosts c 1 5", [true, true]),
+            ("ln -s hosts etc/hosts", [true, false]),
+            ("echo x >etc/resolv.conf && ln etc/resolv.conf etc/hosts", [true, true]),
+        ] {
+            hostile(runtime, &format!("({victim} true) && {spoil}"), files);
+        }
     }
 }

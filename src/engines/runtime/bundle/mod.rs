@@ -47,6 +47,7 @@ pub fn register(path: &Path, config: &Config) -> Result<()> {
     if !mention.is_found() {
         // Another container of a task starts without its files, rather than not at all.
         if mention.is_named()
+            && config.runtime.hook.is_file()
             && let Ok(text) = fs::read_to_string(path)
             && let Ok(Some(text)) = registered(&text, config)
         {

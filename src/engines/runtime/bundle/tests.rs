@@ -18,11 +18,11 @@ fn ours(stage: &str) -> Value {
 }
 
 #[test]
-fn only_a_pause_container_gets_the_hook() {
+fn only_containers_of_tasks_get_the_hook() {
     for text in [
         "{}",
         r#"{"annotations": null}"#,
-        r#"{"annotations": {"com.amazonaws.ecs.container-name": "web"}}"#,
+        r#"{"annotations": {"com.amazonaws.ecs.container-name": "a b"}}"#,
         r#"{"annotations": {"com.amazonaws.ecs.container-name": null}}"#,
         r#"{"annotations": {"a": "~internal~ecs~pause"}}"#,
         r#"{"process": {"env": ["com.amazonaws.ecs.container-name=~internal~ecs~pause"]}}"#,
@@ -32,6 +32,8 @@ fn only_a_pause_container_gets_the_hook() {
     let text = format!(r#"{{"annotations": {{{PAUSE}}}}}"#);
     let expected = json!({"prestart": [ours("prestart")], "poststop": [ours("poststop")]});
     assert_eq!(hooks(&text), expected);
+    let application = r#"{"annotations": {"com.amazonaws.ecs.container-name": "web"}}"#;
+    assert_eq!(hooks(application), json!({"prestart": [ours("prestart")]}));
 }
 
 #[test]
