@@ -27,6 +27,7 @@ ethtool ethtool ethtool
 /usr/bin/time time time'
 needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
 needs_for_engines='crun crun crun
+dnsmasq dnsmasq-base dnsmasq
 podman podman podman
 catatonit catatonit catatonit
 containerd containerd containerd

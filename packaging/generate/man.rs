@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 3] = [
     ("/etc/oci-awsvpc-hook/config.toml", "The configuration: see oci-awsvpc-hook(5)."),
     (
         "/usr/share/containers/oci/hooks.d/oci-awsvpc-hook-*.json",
-        "The registration, by which podman and CRI-O call the hook for pause containers.",
+        "The registration, by which podman and CRI-O call the hook for containers of tasks.",
     ),
     (
         "/usr/share/doc/oci-awsvpc-hook/",
@@ -31,7 +31,7 @@ const RUNTIME_DESCRIPTION: [&str; 3] = [
     "An OCI runtime for container engines that do not read hooks.d: bare runc and crun, containerd, \
      and Docker. It takes the arguments of runc(8) or crun(1).",
     "At create and run, it looks into the bundle. If the annotations say that this is a task's pause \
-     container, it registers oci-awsvpc-hook(1) in the bundle's config.json, unless it is registered \
+     container, or another container of a task, it registers oci-awsvpc-hook(1) in the bundle's config.json, unless it is registered \
      there. A config.json that is a pipe is left to the real runtime. Then, as for any other container \
      and command, it becomes the real runtime: with the same arguments, environment, open files and \
      signals.",

@@ -208,6 +208,10 @@ const KEYS: &[(&str, &str)] = &[
     ("[host]", "filter"),
     ("[host]", "open-tcp-ports"),
     ("[host]", "source-checks"),
+    ("[dns]", "servers"),
+    ("[dns]", "search"),
+    ("[dns]", "options"),
+    ("[dns]", "files"),
     ("[log]", "target"),
     ("[log]", "level"),
 ];
