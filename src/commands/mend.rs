@@ -7,12 +7,11 @@ use crate::{
         steps::apply,
     },
     commands::{report::Report, twice::A_MOMENT},
-    eni::{instance::Instance, journey::find_in},
+    eni::{custody::Custody, instance::Instance, journey::find_in},
     error::{Doing, Result},
     input::config::Config,
     kernel::{
         netns::Netns,
-        process,
         sides::{Sides, Space},
     },
     net::{link::Link, side::Side},
@@ -56,15 +55,24 @@ pub fn mend(
         Ok(done) => report.done.extend(done.into_iter().map(|what| format!("{what} again"))),
         Err(error) => report.failures.push(error),
     }
-    let links = instance.links()?;
     let mut without_port = None;
     for (record, side, before) in broken {
         if side == Side::Task && without_port == Some(record) {
             continue; // what it has inside ends at the port
         }
         let of = format!("of container {}", record.label.container);
-        let mended = still(before, || of_record(instance, config, &links, record, side));
-        match mended.and_then(|broken| broken.mend(instance)) {
+        let mend = || {
+            // A start or an end is at it, or was.
+            let Some(_custody) = Custody::try_take(record.label.eni)? else {
+                return Ok(Vec::new());
+            };
+            if !instance.stands(record)? {
+                return Ok(Vec::new());
+            }
+            let links = instance.links()?;
+            still(before, || of_record(instance, config, &links, record, side))?.mend(instance)
+        };
+        match mend() {
             Ok(done) => {
                 report.done.extend(done.into_iter().map(|what| format!("{what} again ({of})")));
             }
@@ -130,7 +138,7 @@ fn of_instance(instance: &Instance<'_>, config: &Config, tasks: &[&Record]) -> R
     Broken::of(instance, sides, steps)
 }
 
-/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended, or is being started.
+/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended.
 fn of_record(
     instance: &Instance<'_>,
     config: &Config,
@@ -140,17 +148,10 @@ fn of_record(
 ) -> Result<Broken> {
     let Record { label, .. } = record;
     let here = Space::here()?;
-    let nothing = |here| Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() };
-    let Some(pause) = label.pause else { return Ok(nothing(here)) };
-    let own = Netns::of_pid(pause.pid).and_then(Space::within).ok();
+    let own = label.pause.and_then(|pause| Netns::of_pid(pause.pid).and_then(Space::within).ok());
     let Some(task) = own.filter(|space| space.id() == label.netns) else {
-        return Ok(nothing(here));
+        return Ok(Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() });
     };
-    // A start has the lock on the namespace. So may a task have, but a start has a deadline.
-    let could_start = process::age(pause).is_ok_and(|age| age < config.deadline());
-    if !task.netns.try_lock()? && could_start {
-        return Ok(nothing(here));
-    }
     if side == Side::Instance {
         let steps = of_port(&config.credentials, record, links)?;
         return Broken::of(instance, Sides { instance: here, task: Some(task) }, steps);

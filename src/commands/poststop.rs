@@ -74,11 +74,15 @@ impl Traces<'_> {
     ) -> Result<()> {
         let mut outcomes = Vec::new();
         for record in &self.records {
-            outcomes.push(take_down(&self.instance, record));
+            let custody = self.instance.custody(record.label.eni);
+            outcomes.push(custody.and_then(|custody| take_down(&custody, &self.instance, record)));
             timings.lap("task");
         }
         for (link, label) in &self.strays {
-            outcomes.push(restore_stray(&self.instance, link, label));
+            let custody = self.instance.custody(label.eni);
+            outcomes.push(
+                custody.and_then(|custody| restore_stray(&custody, &self.instance, link, label)),
+            );
         }
         report(container, told, outcomes, timings)
     }

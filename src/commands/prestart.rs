@@ -93,8 +93,10 @@ fn wait_for_others(sides: &Sides, limits: &Limits) -> Result<()> {
 fn end(record: &Record, config: &Config) -> Result<()> {
     let container = &record.label.container;
     let instance = Instance::open(config)?;
-    let done =
-        take_down(&instance, record).doing(|| format!("taking down container {container}"))?;
+    let done = instance
+        .custody(record.label.eni)
+        .and_then(|custody| take_down(&custody, &instance, record))
+        .doing(|| format!("taking down container {container}"))?;
     log::info!(
         "container {container} is over: {}",
         done.as_deref().unwrap_or(Instance::BY_ANOTHER)

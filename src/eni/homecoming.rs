@@ -36,8 +36,11 @@ const USUAL: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// The ENI cannot be brought home, or not be handed on: then the record stays.
-pub fn take_down(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
-    let _custody = Custody::take(record.label.eni, &instance.limits)?;
+pub fn take_down(
+    _custody: &Custody,
+    instance: &Instance<'_>,
+    record: &Record,
+) -> Result<Option<String>> {
     if instance.stands(record)? { take_down_alone(instance, record).map(Some) } else { Ok(None) }
 }
 
@@ -73,12 +76,12 @@ fn take_down_alone(instance: &Instance<'_>, record: &Record) -> Result<String> {
 /// # Errors
 /// Something does; or it is what the instance reaches the world by.
 pub fn restore_stray(
+    _custody: &Custody,
     instance: &Instance<'_>,
     stray: &Link,
     label: &Label,
 ) -> Result<Option<String>> {
     let eni = label.eni;
-    let _custody = Custody::take(eni, &instance.limits)?;
     let recorded =
         instance.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))?;
     let links = instance.links()?;
@@ -178,8 +181,11 @@ pub fn holders_of(instance: &Instance<'_>, label: &Label) -> Result<String> {
 
 /// Takes hardware home that no record speaks of, from whatever namespace has it. What it was called is not
 /// known. `None`: it is in none that can be reached.
-pub fn fetch_hardware(instance: &Instance<'_>, eni: Mac) -> Result<Option<String>> {
-    let _custody = Custody::take(eni, &instance.limits)?;
+pub fn fetch_hardware(
+    _custody: &Custody,
+    instance: &Instance<'_>,
+    eni: Mac,
+) -> Result<Option<String>> {
     let held = holders::of_everything()?;
     let found = each_namespace(&instance.space, &held, |space, holders| {
         let links = space.netlink.links()?;

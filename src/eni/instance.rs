@@ -1,6 +1,7 @@
 //! The instance that this hook runs on, as those need it who take tasks down.
 
 use crate::{
+    eni::custody::Custody,
     error::{Doing, Result, refuse},
     input::config::{Config, credentials::CredentialNetwork},
     kernel::sides::Space,
@@ -40,6 +41,14 @@ impl<'a> Instance<'a> {
             limits: Limits::start(config.deadline(), config.eni.link_up_timeout())?,
             patience: Duration::from_secs(config.eni.return_timeout_seconds),
         })
+    }
+
+    /// Custody of an ENI, when no other call has it any more.
+    ///
+    /// # Errors
+    /// Another one has it until the time is up.
+    pub fn custody(&self, eni: Mac) -> Result<Custody> {
+        Custody::take(eni, &self.limits)
     }
 
     /// Its links.

@@ -4,10 +4,6 @@ use crate::fixtures::{ENI_MAC, Instance, Pause, Stopped, hook, many_tasks};
 use std::{
     collections::HashSet,
     fs::File,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixDatagram},
-    },
     time::{Duration, Instant},
 };
 
@@ -245,11 +241,7 @@ fn an_eni_that_nobody_lets_go_of_is_told_when_the_time_is_up() {
     let (instance, pause) = (Instance::new(), Pause::new());
     let folder = tempfile::tempdir().expect("a folder");
     let before = (instance.netns.snapshot(), pause.netns().snapshot());
-    let name = format!("oci-awsvpc-hook/{ENI_MAC}");
-    let _other = instance.netns.within(|| {
-        let name = SocketAddr::from_abstract_name(name).expect("a name");
-        UnixDatagram::bind_addr(&name).expect("bound")
-    });
+    let _other = instance.custody();
     let call = pause.call("prestart").config(&folder, "deadline-seconds = 1\n");
     let line = call.on(&instance).badly();
     assert!(line.contains(&format!("to let go of ENI {ENI_MAC}: out of time")), "{line}");
