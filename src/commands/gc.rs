@@ -89,7 +89,7 @@ fn unless_at_it(
 fn unrecorded(instance: &Instance<'_>) -> Result<Vec<Record>> {
     let (links, known) = look(instance)?;
     let mut unrecorded = records_of_ports(&links);
-    let is_known = |record: &Record| known.iter().any(|other| other.label.eni == record.label.eni);
+    let is_known = |record: &Record| known.iter().any(|other| other.is_of_task(record));
     unrecorded.retain(|record| !is_known(record));
     Ok(unrecorded)
 }
@@ -103,9 +103,8 @@ fn look(instance: &Instance<'_>) -> Result<(Vec<Link>, Vec<Record>)> {
 
 fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
     let (eni, container) = (record.label.eni, &record.label.container);
-    let name = record.lease.link_name();
     let Some(_custody) = Custody::try_take(eni)? else { return Ok(None) };
-    if instance.space.netlink.link(&name).doing(|| format!("looking for {name}"))?.is_none() {
+    if !instance.stands(record)? {
         return Ok(None); // it ended just now
     }
     match instance.records.add(record) {

@@ -21,7 +21,10 @@ use crate::{
         mend::{is_on, of_inside, of_port, told},
         step::Step,
     },
-    snapshot::look::{has_ipv6, instance_snapshot, task_snapshot},
+    snapshot::{
+        look::{has_ipv6, instance_snapshot, task_snapshot},
+        ownership::is_over,
+    },
     task::{blocked, record::Record},
 };
 use std::thread;
@@ -133,9 +136,14 @@ fn of_instance(instance: &Instance<'_>, config: &Config, tasks: &[&Record]) -> R
     let ruleset = Ruleset::of_instance(credentials, &config.host);
     let snapshot = instance_snapshot(credentials, &ruleset, &sides.instance.netlink)?;
     let is_needed = snapshot.link(credentials.bridge.as_str()).is_some()
-        || tasks.iter().any(|record| is_on(record, credentials));
+        || tasks.iter().any(|record| is_on(record, credentials) && lives(instance, record));
     let steps = if is_needed { host(&ruleset, credentials, &snapshot)?.1 } else { Vec::new() };
     Broken::of(instance, sides, steps)
+}
+
+/// Whether a task lives still.
+fn lives(instance: &Instance<'_>, record: &Record) -> bool {
+    is_over(record).is_ok_and(|is_over| !is_over) && instance.stands(record).unwrap_or_default()
 }
 
 /// One side of a task: its port, or what is inside. Nothing is missing where it has just ended.

@@ -61,6 +61,27 @@ impl<'a> Instance<'a> {
         self.space.netlink.free_links().doing(|| "listing the instance's links")
     }
 
+    /// Whether the ENI that a record speaks of is another task's by now.
+    ///
+    /// # Errors
+    /// The instance cannot be looked at.
+    pub fn is_anothers(&self, record: &Record) -> Result<bool> {
+        let eni = record.label.eni;
+        if let Some(now) = self.record_of(eni)? {
+            return Ok(!now.is_of_task(record));
+        }
+        let ports = records_of_ports(&self.links()?);
+        Ok(ports.iter().any(|port| port.label.eni == eni && !port.is_of_task(record)))
+    }
+
+    /// The record of an ENI.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn record_of(&self, eni: Mac) -> Result<Option<Record>> {
+        self.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))
+    }
+
     /// Whether what a record says is still so: another call may have taken its task down, and the ENI be another
     /// task's by now.
     ///
@@ -68,9 +89,7 @@ impl<'a> Instance<'a> {
     /// The instance cannot be looked at.
     pub fn stands(&self, record: &Record) -> Result<bool> {
         let eni = record.label.eni;
-        if let Some(now) =
-            self.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))?
-        {
+        if let Some(now) = self.record_of(eni)? {
             return Ok(now.is_of_task(record));
         }
         let ports = records_of_ports(&self.links()?);

@@ -1,6 +1,6 @@
 //! What somebody breaks under a running task, `gc` mends.
 
-use crate::fixtures::{Instance, Pause, Server, hook, many_tasks, started};
+use crate::fixtures::{Instance, Pause, Server, Stopped, hook, many_tasks, started};
 use std::fs::File;
 
 /// What breaks, on the instance or in the task, and the lines that tell of what was mended. `PORT`, `MAC` and
@@ -217,11 +217,12 @@ fn gc_leaves_tasks_alone_that_start_and_stop_meanwhile() {
 fn gc_leaves_a_task_alone_whose_eni_another_call_has_in_hand() {
     let task = Running::new();
     let namespace = File::open(task.pause.netns().path()).expect("the namespace");
-    namespace.lock().expect("the lock");
-    let start = task.instance.custody();
+    let second = Stopped::in_custody(task.pause.call("prestart"), &task.instance);
+    assert!(second.is_on_its_way);
     task.instance.netns.run(&task.line("bridge link set dev PORT isolated off"));
     assert_eq!(hook("gc").on(&task.instance).report(), "nothing to do\n");
-    drop(start);
+    second.killed();
+    namespace.lock().expect("the lock");
     let report = hook("gc").on(&task.instance).report();
     assert!(report.contains(&task.line("port PORT is set up again")), "{report}");
 }
