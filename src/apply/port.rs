@@ -44,17 +44,21 @@ pub fn create_veth(
     let indexes = Some([port_index(), CREDENTIAL_INDEX]);
     let veth = Veth { name, port_mac, bridge, netns, inside, mac: lease.mac(), mtu, indexes };
     let instance = attempt.instance();
+    let is_taken = || instance.link(name).map(|link| link.is_some());
+    let overtaken = || Err(Error::Overtaken(format!("another task took {lease}")));
+    // Given an index, the kernel looks for the name when it has made the far end, and takes 20 ms to unmake it.
+    if is_taken()? {
+        return overtaken();
+    }
     let mut added = instance.add_veth(&veth);
     if let Err(error) = &added
-        && (error.errno == Errno::EBUSY || error.is_exists() && instance.link(name)?.is_none())
+        && (error.errno == Errno::EBUSY || error.is_exists() && !is_taken()?)
     {
         // Perhaps an index is taken. The order of interfaces is no reason to refuse a start.
         added = instance.add_veth(&Veth { indexes: None, ..veth });
     }
     match added {
-        Err(error) if error.is_exists() && instance.link(name)?.is_some() => {
-            Err(Error::Overtaken(format!("another task took {lease}")))
-        }
+        Err(error) if error.is_exists() && is_taken()? => overtaken(),
         // BR_MAX_PORTS, net/bridge/br_private.h.
         Err(error) if error.errno == Errno::EXFULL => {
             Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned()))
