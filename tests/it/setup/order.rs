@@ -86,12 +86,12 @@ fn the_interface_to_the_credentials_has_its_index_and_a_second_call_leaves_it() 
 #[test]
 fn a_port_never_has_the_index_of_an_earlier_one() {
     let (instance, pause) = started();
-    let port = instance.ports()[0].clone();
-    let first = index(&instance.netns, &port);
+    let ports = instance.ports();
+    let first = index(&instance.netns, &ports[0]);
     pause.call("poststop").on(&instance).well();
     pause.call("prestart").on(&instance).silently();
-    assert_eq!(instance.ports(), [port.clone()]);
-    assert_ne!(index(&instance.netns, &port), first);
+    assert_eq!(instance.ports(), ports);
+    assert_ne!(index(&instance.netns, &ports[0]), first);
 }
 
 #[test]
