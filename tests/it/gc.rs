@@ -113,7 +113,7 @@ fn a_forged_label_gives_its_own_eni_a_name_and_an_mtu_and_no_more() {
     }
     let next = Pause::new();
     next.call("prestart").on(&instance).silently();
-    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn it_can_run_while_tasks_start_and_stop() {
             for _ in 0..15 {
                 let pause = Pause::new();
                 pause.call("prestart").on(&instance).silently();
-                assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+                assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
                 assert_eq!(pause.netns().link("eth0").expect("the ENI")["operstate"], "UP");
                 pause.call("poststop").on(&instance).well();
             }

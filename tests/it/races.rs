@@ -23,7 +23,7 @@ fn an_eni_that_is_attached_later_is_waited_for() {
         late.join().expect("attached")
     });
     assert!(attached.elapsed() < Duration::from_millis(500), "{:?}", attached.elapsed());
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn sixty_tasks_at_once_starts_and_stops_mixed() {
     at_once(&|_| "prestart");
     assert_eq!(running(), TASKS);
     for (pause, _) in &tasks {
-        assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+        assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     }
     // Half of them stop, the others are started again, which changes nothing.
     at_once(&|n| if n % 2 == 0 { "poststop" } else { "createRuntime" });
@@ -94,7 +94,7 @@ fn of_two_tasks_that_want_the_same_eni_one_gets_it() {
         let line = &outcomes[loser].stderr;
         let named = format!("in use by the task of container {}", tasks[winner].id);
         assert!(line.lines().count() == 1 && line.contains(&named), "{line}");
-        assert_eq!(tasks[winner].netns().links(), ["lo", "ecs-eth0", "eth0"]);
+        assert_eq!(tasks[winner].netns().links(), ["lo", "eth0", "ecs-eth0"]);
         assert_eq!(tasks[loser].netns().links(), ["lo"]);
         assert_eq!(instance.ports().len(), 1);
     }
@@ -186,7 +186,7 @@ fn a_lock_that_nobody_lets_go_of_is_told_when_the_time_is_up() {
 #[track_caller]
 fn assert_one_task(instance: &Instance, pause: &Pause) {
     let task = pause.netns();
-    assert_eq!(task.links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(task.links(), ["lo", "eth0", "ecs-eth0"]);
     assert_eq!(task.routes("4").len(), 5);
     let eni = task.link("eth0").expect("the ENI");
     assert_eq!(
