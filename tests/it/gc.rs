@@ -163,7 +163,7 @@ fn a_port_that_was_left_goes_and_the_next_task_keeps_its_eni() {
     let report = hook("gc").on(&instance).report();
     let expected = format!("port {left} is deleted (of container {})\n", pause.id);
     assert_eq!(report.lines().last().map(|line| format!("{line}\n")), Some(expected), "{report}");
-    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
     next.call("poststop").on(&instance).well();
     instance.assert_home();
