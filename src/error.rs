@@ -199,6 +199,14 @@ pub fn refuse<T>(why: impl Into<String>) -> Result<T> {
     Err(Error::Refused(why.into()))
 }
 
+/// Shorthand for [`Error::Overtaken`].
+///
+/// # Errors
+/// Always.
+pub fn overtaken<T>(by: impl Into<String>) -> Result<T> {
+    Err(Error::Overtaken(by.into()))
+}
+
 /// Shorthand for [`Error::GaveUp`].
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub use crate::{
         view::{InstanceSnapshot, Snapshot, TaskSnapshot},
     },
     task::{
-        CREDENTIAL_INTERFACE, Gateway, METADATA, RouterPatience, Task,
+        CREDENTIAL_INDEX, CREDENTIAL_INTERFACE, Gateway, METADATA, RouterPatience, Task,
         branch::Branch,
         label::{Label, port_mac, short_id},
         lease::Lease,

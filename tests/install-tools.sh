@@ -24,6 +24,8 @@ iptables-nft iptables iptables-nft
 iptables-legacy iptables iptables-legacy
 strace strace strace
 ethtool ethtool ethtool
+hostname hostname hostname
+python3 python3 python3
 /usr/bin/time time time'
 needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
 needs_for_engines='crun crun crun

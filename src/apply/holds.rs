@@ -55,9 +55,6 @@ pub fn holds(attempt: &Attempt<'_>, step: &Step) -> Result<bool> {
             Step::BlockPackets { ruleset } | Step::BlockFrames { ruleset, .. } => {
                 block::is_there(attempt, ruleset)?
             }
-            Step::AwaitRunning { side, link } => {
-                attempt.netlink(*side)?.link(link)?.is_some_and(|link| link.running)
-            }
             _ => false,
         })
     };

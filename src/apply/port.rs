@@ -8,9 +8,10 @@ use crate::{
     error::{Error, KernelError, Result, refuse},
     kernel::link::{PortFlags, Veth},
     net::{mac::Mac, name::InterfaceName, side::Side},
-    task::{label::Label, lease::Lease},
+    task::{CREDENTIAL_INDEX, label::Label, lease::Lease},
 };
 use nix::errno::Errno;
+use std::hash::{BuildHasher, RandomState};
 
 /// The bridge, made by us or, in the same moment, by another hook.
 pub fn ensure_bridge(
@@ -40,17 +41,37 @@ pub fn create_veth(
 ) -> Result<Applied> {
     let (name, netns) = (&lease.link_name(), &attempt.sides.task()?.netns);
     let bridge = attempt.index(Side::Instance, bridge)?;
-    let veth = Veth { name, port_mac, bridge, netns, inside, mac: lease.mac(), mtu };
-    match attempt.instance().add_veth(&veth) {
-        Err(error) if error.is_exists() && attempt.instance().link(name)?.is_some() => {
-            Err(Error::Overtaken(format!("another task took {lease}")))
-        }
+    let indexes = Some([port_index(), CREDENTIAL_INDEX]);
+    let veth = Veth { name, port_mac, bridge, netns, inside, mac: lease.mac(), mtu, indexes };
+    let instance = attempt.instance();
+    let is_taken = || instance.link(name).map(|link| link.is_some());
+    let overtaken = || Err(Error::Overtaken(format!("another task took {lease}")));
+    // Given an index, the kernel looks for the name when it has made the far end, and takes 20 ms to unmake it.
+    if is_taken()? {
+        return overtaken();
+    }
+    let mut added = instance.add_veth(&veth);
+    if let Err(error) = &added
+        && (error.errno == Errno::EBUSY || error.is_exists() && !is_taken()?)
+    {
+        // Perhaps an index is taken. The order of interfaces is no reason to refuse a start.
+        added = instance.add_veth(&Veth { indexes: None, ..veth });
+    }
+    match added {
+        Err(error) if error.is_exists() && is_taken()? => overtaken(),
         // BR_MAX_PORTS, net/bridge/br_private.h.
         Err(error) if error.errno == Errno::EXFULL => {
             Err(Error::Refused("the bridge has all the 1023 ports it can have".to_owned()))
         }
         added => outcome_of(added),
     }
+}
+
+/// An index for a port. A new one each time, as the kernel's own are: a port is deleted by its index, and must
+/// not be taken for an earlier one of the same name. Where the kernel does not get to by counting.
+fn port_index() -> u32 {
+    let [a, b, c, d, ..] = RandomState::new().hash_one(()).to_ne_bytes();
+    1 << 30 | u32::from_ne_bytes([a, b, c, d]) >> 2
 }
 
 /// Deletes the port, and so both ends of the veth.

@@ -40,7 +40,8 @@ pub fn collect(config: &Config) -> Result<Report> {
     let mut living = Vec::new();
     for record in &known {
         match is_over(record) {
-            Ok(true) => report.add(told(&record.label, take_down(&instance, record))),
+            Ok(true) => report
+                .add(unless_at_it(&record.label, |custody| take_down(custody, &instance, record))),
             Ok(false) => living.push(record),
             Err(error) => report.add(Err(error)),
         }
@@ -54,7 +55,9 @@ pub fn collect(config: &Config) -> Result<Report> {
     match twice(|| unrecorded_enis(&instance)) {
         Ok(enis) => {
             for (link, label) in enis {
-                report.add(told(&label, restore_stray(&instance, &link, &label)));
+                report.add(unless_at_it(&label, |custody| {
+                    restore_stray(custody, &instance, &link, &label)
+                }));
             }
         }
         Err(error) => report.add(Err(error)),
@@ -72,17 +75,21 @@ pub fn collect(config: &Config) -> Result<Report> {
     Ok(report)
 }
 
-/// What came of it, and whose it was.
-fn told(label: &Label, outcome: Result<Option<String>>) -> Result<Option<String>> {
-    let of = format!("(of container {})", label.container);
-    outcome.map(|what| what.map(|what| format!("{what} {of}")))
+/// Does it, unless another call is at it; says what came of it, and whose it was.
+fn unless_at_it(
+    label: &Label,
+    work: impl FnOnce(&Custody) -> Result<Option<String>>,
+) -> Result<Option<String>> {
+    let Some(custody) = Custody::try_take(label.eni)? else { return Ok(None) };
+    let outcome = work(&custody)?;
+    Ok(outcome.map(|what| format!("{what} (of container {})", label.container)))
 }
 
 /// What ports say of tasks without a record.
 fn unrecorded(instance: &Instance<'_>) -> Result<Vec<Record>> {
     let (links, known) = look(instance)?;
     let mut unrecorded = records_of_ports(&links);
-    let is_known = |record: &Record| known.iter().any(|other| other.label.eni == record.label.eni);
+    let is_known = |record: &Record| known.iter().any(|other| other.is_of_task(record));
     unrecorded.retain(|record| !is_known(record));
     Ok(unrecorded)
 }
@@ -96,9 +103,8 @@ fn look(instance: &Instance<'_>) -> Result<(Vec<Link>, Vec<Record>)> {
 
 fn write_again(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
     let (eni, container) = (record.label.eni, &record.label.container);
-    let name = record.lease.link_name();
-    let _custody = Custody::take(eni, &instance.limits)?;
-    if instance.space.netlink.link(&name).doing(|| format!("looking for {name}"))?.is_none() {
+    let Some(_custody) = Custody::try_take(eni)? else { return Ok(None) };
+    if !instance.stands(record)? {
         return Ok(None); // it ended just now
     }
     match instance.records.add(record) {

@@ -7,12 +7,11 @@ use crate::{
         steps::apply,
     },
     commands::{report::Report, twice::A_MOMENT},
-    eni::{instance::Instance, journey::find_in},
+    eni::{custody::Custody, instance::Instance, journey::find_in},
     error::{Doing, Result},
     input::config::Config,
     kernel::{
         netns::Netns,
-        process,
         sides::{Sides, Space},
     },
     net::{link::Link, side::Side},
@@ -22,7 +21,10 @@ use crate::{
         mend::{is_on, of_inside, of_port, told},
         step::Step,
     },
-    snapshot::look::{has_ipv6, instance_snapshot, task_snapshot},
+    snapshot::{
+        look::{has_ipv6, instance_snapshot, task_snapshot},
+        ownership::is_over,
+    },
     task::{blocked, record::Record},
 };
 use std::thread;
@@ -56,15 +58,24 @@ pub fn mend(
         Ok(done) => report.done.extend(done.into_iter().map(|what| format!("{what} again"))),
         Err(error) => report.failures.push(error),
     }
-    let links = instance.links()?;
     let mut without_port = None;
     for (record, side, before) in broken {
         if side == Side::Task && without_port == Some(record) {
             continue; // what it has inside ends at the port
         }
         let of = format!("of container {}", record.label.container);
-        let mended = still(before, || of_record(instance, config, &links, record, side));
-        match mended.and_then(|broken| broken.mend(instance)) {
+        let mend = || {
+            // A start or an end is at it, or was.
+            let Some(_custody) = Custody::try_take(record.label.eni)? else {
+                return Ok(Vec::new());
+            };
+            if !instance.stands(record)? {
+                return Ok(Vec::new());
+            }
+            let links = instance.links()?;
+            still(before, || of_record(instance, config, &links, record, side))?.mend(instance)
+        };
+        match mend() {
             Ok(done) => {
                 report.done.extend(done.into_iter().map(|what| format!("{what} again ({of})")));
             }
@@ -125,12 +136,17 @@ fn of_instance(instance: &Instance<'_>, config: &Config, tasks: &[&Record]) -> R
     let ruleset = Ruleset::of_instance(credentials, &config.host);
     let snapshot = instance_snapshot(credentials, &ruleset, &sides.instance.netlink)?;
     let is_needed = snapshot.link(credentials.bridge.as_str()).is_some()
-        || tasks.iter().any(|record| is_on(record, credentials));
+        || tasks.iter().any(|record| is_on(record, credentials) && lives(instance, record));
     let steps = if is_needed { host(&ruleset, credentials, &snapshot)?.1 } else { Vec::new() };
     Broken::of(instance, sides, steps)
 }
 
-/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended, or is being started.
+/// Whether a task lives still.
+fn lives(instance: &Instance<'_>, record: &Record) -> bool {
+    is_over(record).is_ok_and(|is_over| !is_over) && instance.stands(record).unwrap_or_default()
+}
+
+/// One side of a task: its port, or what is inside. Nothing is missing where it has just ended.
 fn of_record(
     instance: &Instance<'_>,
     config: &Config,
@@ -140,17 +156,10 @@ fn of_record(
 ) -> Result<Broken> {
     let Record { label, .. } = record;
     let here = Space::here()?;
-    let nothing = |here| Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() };
-    let Some(pause) = label.pause else { return Ok(nothing(here)) };
-    let own = Netns::of_pid(pause.pid).and_then(Space::within).ok();
+    let own = label.pause.and_then(|pause| Netns::of_pid(pause.pid).and_then(Space::within).ok());
     let Some(task) = own.filter(|space| space.id() == label.netns) else {
-        return Ok(nothing(here));
+        return Ok(Broken { sides: Sides { instance: here, task: None }, steps: Vec::new() });
     };
-    // A start has the lock on the namespace. So may a task have, but a start has a deadline.
-    let could_start = process::age(pause).is_ok_and(|age| age < config.deadline());
-    if !task.netns.try_lock()? && could_start {
-        return Ok(nothing(here));
-    }
     if side == Side::Instance {
         let steps = of_port(&config.credentials, record, links)?;
         return Broken::of(instance, Sides { instance: here, task: Some(task) }, steps);

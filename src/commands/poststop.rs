@@ -12,6 +12,7 @@ use crate::{
     },
     error::{Doing, Result},
     input::{config::Config, container::Container},
+    kernel::process,
     net::link::Link,
     process::timings::Timings,
     snapshot::ownership::{records_of_ports, strays},
@@ -47,7 +48,13 @@ pub fn look<'a>(
     let instance = Instance::open(config)?;
     timings.lap("open");
     let id = short_id(&container.id);
-    let records = records_of(&instance, &id)?;
+    let mut records = records_of(&instance, &id)?;
+    // An engine that starts the container once more does not wait for a call that is late.
+    let own = process::find(std::process::id().cast_signed());
+    let is_next = |record: &Record| {
+        record.label.pause.zip(own).is_some_and(|(pause, own)| pause.started > own.started)
+    };
+    records.retain(|record| !is_next(record));
     let links = if records.is_empty() { instance.free_links()? } else { Vec::new() };
     let strays = strays(&links).filter(|(_, label)| label.container == id);
     let strays = strays.map(|(link, label)| (link.clone(), label)).collect();
@@ -74,11 +81,15 @@ impl Traces<'_> {
     ) -> Result<()> {
         let mut outcomes = Vec::new();
         for record in &self.records {
-            outcomes.push(take_down(&self.instance, record));
+            let custody = self.instance.custody(record.label.eni);
+            outcomes.push(custody.and_then(|custody| take_down(&custody, &self.instance, record)));
             timings.lap("task");
         }
         for (link, label) in &self.strays {
-            outcomes.push(restore_stray(&self.instance, link, label));
+            let custody = self.instance.custody(label.eni);
+            outcomes.push(
+                custody.and_then(|custody| restore_stray(&custody, &self.instance, link, label)),
+            );
         }
         report(container, told, outcomes, timings)
     }

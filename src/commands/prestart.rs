@@ -3,7 +3,7 @@
 use crate::{
     apply::transact,
     eni::{custody::Custody, homecoming::take_down, instance::Instance},
-    error::{Doing, Result, refuse},
+    error::{Doing, Result, overtaken, refuse},
     files::pause,
     input::{config::Config, container::Container, request::Request},
     kernel::{
@@ -55,7 +55,7 @@ pub fn set_up(
             let look = wait_for_eni(&request, &ruleset, &sides, &limits, attached_by)?;
             let mut snapshot = match look {
                 Sight::Clear(snapshot) => snapshot,
-                Sight::Abandoned(record) => return end(&record, config).map(|()| None),
+                Sight::Abandoned(record) => return end(&record, config),
             };
             snapshot.taken.extend(&lost);
             timings.lap("look");
@@ -63,18 +63,24 @@ pub fn set_up(
             timings.lap("plan");
             lost.insert(plan.lease);
             // Not while it is waited for: its last task may still have to bring it home.
-            let _custody = Custody::take(task.mac, &limits)?;
-            transact(&plan.steps, &sides, &limits, timings).map(|()| Some(plan))
+            let Some(_custody) = Custody::try_take(task.mac)? else {
+                Custody::take(task.mac, &limits)?;
+                return overtaken(format!("another call had ENI {} in hand", task.mac));
+            };
+            transact(&plan.steps, &sides, &limits, timings).map(|()| plan)
         };
         match attempt() {
             Err(error) if error.is_overtaken() && races < MAX_RACES => {
                 log::debug!("once more: {}", error.line());
                 races += 1;
+                limits.check()?;
+                if !process::is_alive(pause) {
+                    return refuse(format!("the container's process {} is gone", pause.pid));
+                }
                 std::thread::sleep(BACK_OFF * races);
             }
             Err(error) => return Err(error),
-            Ok(None) => {}
-            Ok(Some(plan)) => break plan,
+            Ok(plan) => break plan,
         }
     };
     let files = pause::give(container, task, names, &config.dns);
@@ -94,17 +100,18 @@ fn wait_for_others(sides: &Sides, limits: &Limits) -> Result<()> {
     })
 }
 
-/// A task that is over, and whose runtime never called `poststop`, has the ENI or the namespace.
-fn end(record: &Record, config: &Config) -> Result<()> {
+/// Ends a task that is over, and whose runtime never called `poststop`: it has the ENI or the namespace. Then it is to
+/// be looked again.
+fn end(record: &Record, config: &Config) -> Result<Plan> {
     let container = &record.label.container;
     let instance = Instance::open(config)?;
-    let done =
-        take_down(&instance, record).doing(|| format!("taking down container {container}"))?;
-    log::info!(
-        "container {container} is over: {}",
-        done.as_deref().unwrap_or(Instance::BY_ANOTHER)
-    );
-    Ok(())
+    let done = instance
+        .custody(record.label.eni)
+        .and_then(|custody| take_down(&custody, &instance, record))
+        .doing(|| format!("taking down container {container}"))?;
+    let done = done.as_deref().unwrap_or(Instance::BY_ANOTHER);
+    log::info!("container {container} is over: {done}");
+    overtaken(format!("container {container} was in the way"))
 }
 
 /// The container's first process, with which the task will be over.

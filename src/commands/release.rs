@@ -20,6 +20,7 @@ use crate::{
 /// It cannot be brought home, or is not attached.
 pub fn release(config: &Config, eni: Mac) -> Result<Report> {
     let instance = Instance::open(config)?;
+    let custody = instance.custody(eni)?;
     let mut report = Report::default();
     let links = instance.links()?;
     let recorded =
@@ -28,7 +29,7 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
     if let Some(record) = recorded.or_else(by_port) {
         let holders = holders_of(&instance, &record.label)?;
         let from = if holders.is_empty() { String::new() } else { format!(", pids {holders}") };
-        let Some(outcome) = take_down(&instance, &record)? else { return Ok(report) };
+        let Some(outcome) = take_down(&custody, &instance, &record)? else { return Ok(report) };
         let container = &record.label.container;
         report.add(Ok(Some(format!("{outcome} (taken from container {container}{from})"))));
         return Ok(report);
@@ -39,11 +40,11 @@ pub fn release(config: &Config, eni: Mac) -> Result<Report> {
         // Its label says that it came home and nobody told of it.
         let stray = strays(&links).find(|(stray, _)| stray.index == link.index);
         if let Some((link, label)) = stray {
-            report.add(Ok(restore_stray(&instance, link, &label)?));
+            report.add(Ok(restore_stray(&custody, &instance, link, &label)?));
         }
         return Ok(report);
     }
-    match fetch_hardware(&instance, eni)? {
+    match fetch_hardware(&custody, &instance, eni)? {
         Some(what) => report.add(Ok(Some(what))),
         None => {
             return refuse(format!(

@@ -20,10 +20,10 @@ use crate::{
     },
     net::{link::Link, mac::Mac},
     snapshot::{
-        labels::label_of_found,
+        labels::{label_of, label_of_found},
         ownership::{find, port_of, strays},
     },
-    task::{branch::Branch, label::Label, record::Record},
+    task::{branch::Branch, label::Label, lease::Lease, record::Record},
 };
 use std::time::{Duration, Instant};
 
@@ -36,14 +36,25 @@ const USUAL: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// The ENI cannot be brought home, or not be handed on: then the record stays.
-pub fn take_down(instance: &Instance<'_>, record: &Record) -> Result<Option<String>> {
-    let _custody = Custody::take(record.label.eni, &instance.limits)?;
-    if instance.stands(record)? { take_down_alone(instance, record).map(Some) } else { Ok(None) }
+pub fn take_down(
+    _custody: &Custody,
+    instance: &Instance<'_>,
+    record: &Record,
+) -> Result<Option<String>> {
+    if instance.is_anothers(record)? {
+        // A port that was left is no reason to touch that one's ENI, or its record.
+        let is_left = forget_port(instance, record)?;
+        return Ok(is_left.then(|| format!("port {} is deleted", record.lease.link_name())));
+    }
+    let outcome = bring_back(instance, record)?;
+    forget(instance, record)?;
+    Ok(Some(outcome))
 }
 
-fn take_down_alone(instance: &Instance<'_>, record: &Record) -> Result<String> {
+/// Brings the ENI home, and makes it what it was.
+fn bring_back(instance: &Instance<'_>, record: &Record) -> Result<String> {
     let label = &record.label;
-    let outcome = match label.branch {
+    Ok(match label.branch {
         Some(branch) => delete_branch(instance, label, branch)?,
         None => match bring_home(instance, record)? {
             Some((link, from)) => {
@@ -62,9 +73,7 @@ fn take_down_alone(instance: &Instance<'_>, record: &Record) -> Result<String> {
             }
             None => format!("ENI {} is no longer attached", label.eni),
         },
-    };
-    forget(instance, record)?;
-    Ok(outcome)
+    })
 }
 
 /// Makes an ENI that is at home and has no record what it was, if nothing of the task's stands on it any more.
@@ -73,14 +82,13 @@ fn take_down_alone(instance: &Instance<'_>, record: &Record) -> Result<String> {
 /// # Errors
 /// Something does; or it is what the instance reaches the world by.
 pub fn restore_stray(
+    _custody: &Custody,
     instance: &Instance<'_>,
     stray: &Link,
     label: &Label,
 ) -> Result<Option<String>> {
     let eni = label.eni;
-    let _custody = Custody::take(eni, &instance.limits)?;
-    let recorded =
-        instance.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))?;
+    let recorded = instance.record_of(eni)?;
     let links = instance.links()?;
     let is_it = |(link, claim): &(&Link, Label)| link.index == stray.index && claim == label;
     match strays(&links).find(is_it) {
@@ -178,8 +186,11 @@ pub fn holders_of(instance: &Instance<'_>, label: &Label) -> Result<String> {
 
 /// Takes hardware home that no record speaks of, from whatever namespace has it. What it was called is not
 /// known. `None`: it is in none that can be reached.
-pub fn fetch_hardware(instance: &Instance<'_>, eni: Mac) -> Result<Option<String>> {
-    let _custody = Custody::take(eni, &instance.limits)?;
+pub fn fetch_hardware(
+    _custody: &Custody,
+    instance: &Instance<'_>,
+    eni: Mac,
+) -> Result<Option<String>> {
     let held = holders::of_everything()?;
     let found = each_namespace(&instance.space, &held, |space, holders| {
         let links = space.netlink.links()?;
@@ -235,16 +246,41 @@ fn delete_branch(instance: &Instance<'_>, label: &Label, branch: Branch) -> Resu
 /// the record, or the label on the port. The port goes last, which takes the kernel as long as it takes to
 /// forget the record.
 fn forget(instance: &Instance<'_>, record: &Record) -> Result<()> {
-    let (netlink, eni, name) =
-        (&instance.space.netlink, record.label.eni, record.lease.link_name());
-    let port = netlink.link(&name).doing(|| format!("looking for {name}"))?;
-    let port = port.as_ref().and_then(|port| port_of(std::slice::from_ref(port), record));
-    let lease = port.map(|_| record.lease);
-    let entries = neighbours::of_nobody(netlink, instance.credentials, lease)?;
-    neighbours::forget(netlink, instance.credentials, &entries, lease)?;
+    let port = end_of(instance, record)?.map(|port| (record.lease, port.index));
+    forget_neighbours(instance, port)?;
+    let eni = record.label.eni;
     instance.records.delete(eni).doing(|| format!("deleting the record of ENI {eni}"))?;
-    let Some(port) = port else { return Ok(()) };
-    gone(netlink.delete_link(port.index)).doing(|| format!("deleting {name}"))
+    delete_port(instance, port)
+}
+
+/// Deletes the port of this very task, and nothing else that the next task of the container or of the ENI may have.
+/// Says whether there was one.
+fn forget_port(instance: &Instance<'_>, record: &Record) -> Result<bool> {
+    let port = end_of(instance, record)?;
+    let is_own =
+        |port: &Link| label_of(port).is_some_and(|label| label.pause == record.label.pause);
+    let port = port.filter(is_own).map(|port| (record.lease, port.index));
+    forget_neighbours(instance, port)?;
+    delete_port(instance, port).map(|()| port.is_some())
+}
+
+/// The task's port, if there is one.
+fn end_of(instance: &Instance<'_>, record: &Record) -> Result<Option<Link>> {
+    let name = record.lease.link_name();
+    let port = instance.space.netlink.link(&name).doing(|| format!("looking for {name}"))?;
+    Ok(port.filter(|port| port_of(std::slice::from_ref(port), record).is_some()))
+}
+
+fn forget_neighbours(instance: &Instance<'_>, port: Option<(Lease, u32)>) -> Result<()> {
+    let (netlink, credentials) = (&instance.space.netlink, instance.credentials);
+    let entries = neighbours::of_nobody(netlink, credentials, port)?;
+    neighbours::forget(netlink, credentials, &entries, port).map(|_| ())
+}
+
+fn delete_port(instance: &Instance<'_>, port: Option<(Lease, u32)>) -> Result<()> {
+    let Some((lease, index)) = port else { return Ok(()) };
+    gone(instance.space.netlink.delete_link(index))
+        .doing(|| format!("deleting {}", lease.link_name()))
 }
 
 /// The removal of something that may be gone already.

@@ -1,6 +1,7 @@
 //! The instance that this hook runs on, as those need it who take tasks down.
 
 use crate::{
+    eni::custody::Custody,
     error::{Doing, Result, refuse},
     input::config::{Config, credentials::CredentialNetwork},
     kernel::sides::Space,
@@ -42,6 +43,14 @@ impl<'a> Instance<'a> {
         })
     }
 
+    /// Custody of an ENI, when no other call has it any more.
+    ///
+    /// # Errors
+    /// Another one has it until the time is up.
+    pub fn custody(&self, eni: Mac) -> Result<Custody> {
+        Custody::take(eni, &self.limits)
+    }
+
     /// Its links.
     pub fn links(&self) -> Result<Vec<Link>> {
         self.space.netlink.links().doing(|| "listing the instance's links")
@@ -52,6 +61,27 @@ impl<'a> Instance<'a> {
         self.space.netlink.free_links().doing(|| "listing the instance's links")
     }
 
+    /// Whether the ENI that a record speaks of is another task's by now.
+    ///
+    /// # Errors
+    /// The instance cannot be looked at.
+    pub fn is_anothers(&self, record: &Record) -> Result<bool> {
+        let eni = record.label.eni;
+        if let Some(now) = self.record_of(eni)? {
+            return Ok(!now.is_of_task(record));
+        }
+        let ports = records_of_ports(&self.links()?);
+        Ok(ports.iter().any(|port| port.label.eni == eni && !port.is_of_task(record)))
+    }
+
+    /// The record of an ENI.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn record_of(&self, eni: Mac) -> Result<Option<Record>> {
+        self.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))
+    }
+
     /// Whether what a record says is still so: another call may have taken its task down, and the ENI be another
     /// task's by now.
     ///
@@ -59,9 +89,7 @@ impl<'a> Instance<'a> {
     /// The instance cannot be looked at.
     pub fn stands(&self, record: &Record) -> Result<bool> {
         let eni = record.label.eni;
-        if let Some(now) =
-            self.records.of(eni).doing(|| format!("looking for the record of ENI {eni}"))?
-        {
+        if let Some(now) = self.record_of(eni)? {
             return Ok(now.is_of_task(record));
         }
         let ports = records_of_ports(&self.links()?);

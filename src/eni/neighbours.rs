@@ -9,7 +9,8 @@ use crate::{
 use nix::net::if_::if_nametoindex;
 use std::net::IpAddr;
 
-/// The bridge's neighbour entries whose tasks are gone, and those of a task that is taken down. A veth is there before
+/// The bridge's neighbour entries whose tasks are gone, and those of a task that is taken down, of which
+/// the lease and the index of its port are given. A veth is there before
 /// its entry, so an entry seen now whose veth is not there afterwards is nobody's.
 ///
 /// # Errors
@@ -17,7 +18,7 @@ use std::net::IpAddr;
 pub fn of_nobody(
     instance: &Netlink,
     credentials: &CredentialNetwork,
-    taken_down: Option<Lease>,
+    taken_down: Option<(Lease, u32)>,
 ) -> Result<Vec<(IpAddr, Lease)>> {
     let look = || -> Answer<_> {
         let bridge = instance.index(&credentials.bridge)?;
@@ -44,7 +45,7 @@ pub fn forget(
     instance: &Netlink,
     credentials: &CredentialNetwork,
     entries: &[(IpAddr, Lease)],
-    taken_down: Option<Lease>,
+    taken_down: Option<(Lease, u32)>,
 ) -> Result<usize> {
     let forget = || -> Answer<usize> {
         let mut forgotten = 0;
@@ -71,6 +72,8 @@ pub fn forget(
     }
 }
 
-fn is_held(lease: Lease, taken_down: Option<Lease>) -> bool {
-    taken_down != Some(lease) && if_nametoindex(lease.link_name().as_str()).is_ok()
+/// Whether a task has the lease: not the one that is taken down, of whose port the index is known.
+fn is_held(lease: Lease, taken_down: Option<(Lease, u32)>) -> bool {
+    let port = if_nametoindex(lease.link_name().as_str()).ok();
+    port.is_some_and(|index| taken_down != Some((lease, index)))
 }

@@ -56,6 +56,11 @@ pub fn restore(
 ) -> Result<Option<String>> {
     let restored = try_restore(instance, link, label, at_home).and_then(|name| {
         let oddities = oddities(instance, link.index, label)?;
+        // The label goes last: an ENI without one is what it was.
+        if link.alias != at_home.alias {
+            let alias = Some(at_home.alias.clone().unwrap_or_default());
+            instance.set_link(link.index, &LinkChange { alias, ..LinkChange::default() })?;
+        }
         if !oddities.is_empty() {
             let (eni, what) = (label.eni, oddities.join(", "));
             log::warn!("ENI {eni} ({name}): this could not be reset: {what}");
@@ -148,7 +153,7 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome)
         name: renamed.then(|| label.name.to_string()),
         mtu: (link.mtu != label.mtu && link.accepts_mtu(label.mtu)).then_some(label.mtu),
         mac: (link.mac != Some(label.eni)).then_some(label.eni),
-        alias: (link.alias != at_home.alias).then(|| at_home.alias.clone().unwrap_or_default()),
+        alias: None,
         up: at_home.up.then_some(true),
     };
     let mut outcome = instance.set_link(link.index, &change);

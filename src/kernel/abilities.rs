@@ -19,7 +19,8 @@ pub fn can_lock_ports() -> Result<bool> {
         netlink.add_bridge(&bridge, own, MTU)?;
         let bridge = netlink.index(&bridge)?;
         let (name, inside) = (&name, &inside);
-        netlink.add_veth(&Veth { name, port_mac, bridge, netns, inside, mac, mtu: MTU })?;
+        let (mtu, indexes) = (MTU, None);
+        netlink.add_veth(&Veth { name, port_mac, bridge, netns, inside, mac, mtu, indexes })?;
         Ok(netlink.link(name)?.is_some_and(|port| port.locked.is_some()))
     })
 }

@@ -49,6 +49,9 @@ pub struct Veth<'a> {
     pub mac: Mac,
     /// The MTU of both, in bytes.
     pub mtu: u32,
+    /// The near end's index and the far end's; `None` leaves them to the kernel. It takes the far end's only
+    /// together with the near end's (`veth_newlink`, drivers/net/veth.c).
+    pub indexes: Option<[u32; 2]>,
 }
 
 /// A VLAN of a trunk, born in another namespace than the trunk's.
@@ -149,14 +152,18 @@ impl Netlink {
     /// Creates a veth pair. Neither end is up: the far one cannot be yet (ENOTCONN).
     ///
     /// # Errors
-    /// The kernel's; EEXIST where either name is taken.
+    /// The kernel's; EEXIST where either name is taken, or the near end's index; EBUSY where the far end's is.
     pub fn add_veth(&self, veth: &Veth<'_>) -> Answer<()> {
+        // Zero is the kernel's choice.
+        let [near_index, far_index] = veth.indexes.unwrap_or_default();
         let far = LinkMessageBuilder::<LinkUnspec>::new()
+            .index(far_index)
             .name(veth.inside.as_str())
             .address(veth.mac.bytes().to_vec())
             .mtu(veth.mtu)
             .setns_by_fd(veth.netns.as_raw_fd());
         let near = LinkVeth::new(veth.name.as_str(), "")
+            .index(near_index)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far.build())))
             .controller(veth.bridge)
             .address(veth.port_mac.bytes().to_vec())

@@ -1,9 +1,10 @@
 //! What a running task, and the instance for it, should still be: those steps of a start that can be made at any
-//! later time. The ENI's own configuration is not among them: that is the task's.
+//! later time. The ENI's own configuration is not among them: that is the task's. Nor are waits, which a task could make
+//! endless.
 
 use super::{
     block,
-    credentials::{interface, loopback, port, waits},
+    credentials::{interface, loopback, port},
     step::Step,
 };
 use crate::{
@@ -70,7 +71,6 @@ pub fn of_inside(
         steps.extend(loopback(has_ipv6, task));
         steps.extend(interface(&credentials, *lease, mac, task)?);
     }
-    steps.extend(waits(&credentials, *lease));
     Ok(steps)
 }
 
@@ -106,8 +106,7 @@ pub fn told(steps: &[Step]) -> Vec<String> {
         Step::CreateBridge { bridge, .. } => Some(bridge),
         _ => None,
     });
-    let is_wait = |step: &Step| matches!(step, Step::AwaitRunning { .. });
-    steps.iter().filter(|step| !is_of(step, made) && !is_wait(step)).map(done).collect()
+    steps.iter().filter(|step| !is_of(step, made)).map(done).collect()
 }
 
 fn is_of(step: &Step, made: Option<&InterfaceName>) -> bool {

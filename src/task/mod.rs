@@ -21,6 +21,13 @@ use std::{
 /// What the interface to the credentials is called inside every task.
 pub const CREDENTIAL_INTERFACE: &str = "ecs-eth0";
 
+/// Its index inside. Many programs take the first address that they are shown for their own, so the ENI must come
+/// before this interface. The kernel shows interfaces by their index; older ones (6.1, not 6.12) by its last eight
+/// bits first, and of those with the same bits the newest first (`NETDEV_HASHENTRIES`, include/linux/netdevice.h).
+/// So it is higher than any that a kernel will have counted up to, and ends in eight ones. Not the highest of all:
+/// who asks for what comes behind that one would leave the range of an `int`.
+pub const CREDENTIAL_INDEX: u32 = 0x7fff_feff;
+
 /// The least MTU that IPv6 works with, in bytes (RFC 8200, section 5).
 pub const MIN_MTU_V6: u32 = 1280;
 

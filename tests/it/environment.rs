@@ -23,7 +23,7 @@ fn poor(call: Call) -> Call {
 fn no_environment_no_stderr_and_all_signals_blocked() {
     let (instance, pause) = (Instance::new(), Pause::new());
     poor(pause.call("prestart")).on(&instance).silently();
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     poor(pause.call("poststop")).on(&instance).silently();
     instance.assert_home();
     let failed = poor(pause.call("prestart").eni("mtu", "none")).on(&instance);
@@ -41,7 +41,7 @@ fn annotations_are_read_from_the_bundle_where_the_state_has_none() {
         pause.call(stage).field("annotations", Value::Null).field("bundle", bundle)
     };
     call("prestart").on(&instance).silently();
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     call("poststop").on(&instance).well();
     instance.assert_home();
 }

@@ -1,7 +1,8 @@
 //! `gc`: what tasks left that ended without poststop.
 
-use crate::fixtures::{Instance, Pause, eventually, hook, started};
+use crate::fixtures::{ENI_MAC, Instance, Pause, eventually, hook, started};
 use serde_json::json;
+use std::fs::File;
 
 /// A task whose ENI the kernel has sent home, under another name, when its namespace died.
 fn strayed() -> (Instance, Pause) {
@@ -112,7 +113,7 @@ fn a_forged_label_gives_its_own_eni_a_name_and_an_mtu_and_no_more() {
     }
     let next = Pause::new();
     next.call("prestart").on(&instance).silently();
-    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn it_can_run_while_tasks_start_and_stop() {
             for _ in 0..15 {
                 let pause = Pause::new();
                 pause.call("prestart").on(&instance).silently();
-                assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+                assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
                 assert_eq!(pause.netns().link("eth0").expect("the ENI")["operstate"], "UP");
                 pause.call("poststop").on(&instance).well();
             }
@@ -140,5 +141,30 @@ fn it_can_run_while_tasks_start_and_stop() {
             hook("gc").on(&instance).report();
         }
     });
+    instance.assert_home();
+}
+
+/// A `poststop` was killed when it had deleted the record and not the port; the ENI is another task's by now.
+#[test]
+fn a_port_that_was_left_goes_and_the_next_task_keeps_its_eni() {
+    let (instance, mut pause) = started();
+    let _namespace = File::open(pause.netns().path()).expect("its namespace");
+    let left = instance.ports().concat();
+    let element = format!("nft delete element inet oci_awsvpc_tasks tasks '{{ {ENI_MAC} }}'");
+    instance.netns.run(&element);
+    pause.netns().ip("link set eth0 down");
+    let home = instance.netns.path();
+    pause.netns().ip(&format!("link set eth0 alias '' name eth1 netns {}", home.display()));
+    pause.kill();
+    let next = Pause::new();
+    for _ in 0..2 {
+        next.call("prestart").on(&instance).silently();
+    }
+    let report = hook("gc").on(&instance).report();
+    let expected = format!("port {left} is deleted (of container {})\n", pause.id);
+    assert_eq!(report.lines().last().map(|line| format!("{line}\n")), Some(expected), "{report}");
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
+    assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
+    next.call("poststop").on(&instance).well();
     instance.assert_home();
 }

@@ -47,7 +47,7 @@ fn heal(instance: &Instance, mut pause: Pause, next: Next) {
         }
         Next::Again => {
             pause.call("prestart").on(instance).silently();
-            assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+            assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
             assert_eq!(pause.netns().routes("4").len(), 5);
             pause.call("poststop").on(instance).well();
         }
@@ -64,7 +64,7 @@ fn heal(instance: &Instance, mut pause: Pause, next: Next) {
             eventually("the first one's veth gone", || !instance.ports().iter().any(mine));
             instance.attach_if_gone();
             running.done().well();
-            assert_eq!(other.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+            assert_eq!(other.netns().links(), ["lo", "eth0", "ecs-eth0"]);
             other.call("poststop").on(instance).well();
             // The first one's, where its maker was killed before it could label it.
             eventually("their veths gone", || instance.ports().is_empty());

@@ -4,10 +4,8 @@ use crate::fixtures::{ENI_MAC, Instance, Pause, Stopped, hook, many_tasks};
 use std::{
     collections::HashSet,
     fs::File,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixDatagram},
-    },
+    io::Read,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -25,7 +23,7 @@ fn an_eni_that_is_attached_later_is_waited_for() {
         late.join().expect("attached")
     });
     assert!(attached.elapsed() < Duration::from_millis(500), "{:?}", attached.elapsed());
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
 }
 
 #[test]
@@ -66,7 +64,7 @@ fn sixty_tasks_at_once_starts_and_stops_mixed() {
     at_once(&|_| "prestart");
     assert_eq!(running(), TASKS);
     for (pause, _) in &tasks {
-        assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+        assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     }
     // Half of them stop, the others are started again, which changes nothing.
     at_once(&|n| if n % 2 == 0 { "poststop" } else { "createRuntime" });
@@ -96,7 +94,7 @@ fn of_two_tasks_that_want_the_same_eni_one_gets_it() {
         let line = &outcomes[loser].stderr;
         let named = format!("in use by the task of container {}", tasks[winner].id);
         assert!(line.lines().count() == 1 && line.contains(&named), "{line}");
-        assert_eq!(tasks[winner].netns().links(), ["lo", "ecs-eth0", "eth0"]);
+        assert_eq!(tasks[winner].netns().links(), ["lo", "eth0", "ecs-eth0"]);
         assert_eq!(tasks[loser].netns().links(), ["lo"]);
         assert_eq!(instance.ports().len(), 1);
     }
@@ -188,7 +186,7 @@ fn a_lock_that_nobody_lets_go_of_is_told_when_the_time_is_up() {
 #[track_caller]
 fn assert_one_task(instance: &Instance, pause: &Pause) {
     let task = pause.netns();
-    assert_eq!(task.links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(task.links(), ["lo", "eth0", "ecs-eth0"]);
     assert_eq!(task.routes("4").len(), 5);
     let eni = task.link("eth0").expect("the ENI");
     assert_eq!(
@@ -241,18 +239,46 @@ fn who_takes_a_task_down_too_late_leaves_the_next_one_alone() {
 }
 
 #[test]
-fn an_eni_that_nobody_lets_go_of_is_told_when_the_time_is_up() {
-    let (instance, pause) = (Instance::new(), Pause::new());
+fn an_eni_that_another_call_does_not_let_go_of_is_told_when_the_time_is_up() {
+    let (instance, pause, next) = (Instance::new(), Pause::new(), Pause::new());
     let folder = tempfile::tempdir().expect("a folder");
-    let before = (instance.netns.snapshot(), pause.netns().snapshot());
-    let name = format!("oci-awsvpc-hook/{ENI_MAC}");
-    let _other = instance.netns.within(|| {
-        let name = SocketAddr::from_abstract_name(name).expect("a name");
-        UnixDatagram::bind_addr(&name).expect("bound")
-    });
-    let call = pause.call("prestart").config(&folder, "deadline-seconds = 1\n");
+    let _other = Stopped::in_custody(pause.call("prestart"), &instance);
+    let before = (instance.netns.snapshot(), next.netns().snapshot());
+    let call = next.call("prestart").config(&folder, "deadline-seconds = 1\n");
     let line = call.on(&instance).badly();
-    assert!(line.contains(&format!("to let go of ENI {ENI_MAC}: out of time")), "{line}");
+    let expected = format!("waiting for another call to let go of ENI {ENI_MAC}: out of time");
+    assert!(line.contains(&expected), "{line}");
     instance.netns.assert_same(&before.0);
-    pause.netns().assert_same(&before.1);
+    next.netns().assert_same(&before.1);
+}
+
+/// Any program in the instance's network namespace can have the name by which calls tell each other: a container on the
+/// host's network, too. It is told, and nobody waits for it.
+#[test]
+fn a_stranger_that_has_the_name_of_an_eni_keeps_nobody_waiting() {
+    let (instance, pause) = (Instance::new(), Pause::new());
+    let listening = "s = socket(AF_UNIX); s.bind(name); s.listen()";
+    let full =
+        "s = socket(AF_UNIX); s.bind(name); s.listen(0); c = socket(AF_UNIX); c.connect(name)";
+    let deaf = "s = socket(AF_UNIX); s.bind(name)";
+    for socket in [listening, full, deaf] {
+        let name = format!("name = '\\0oci-awsvpc-hook/{ENI_MAC}'");
+        let script = format!(
+            "from socket import *; import time; {name}; {socket}; print(flush=True); time.sleep(60)"
+        );
+        let mut python = Command::new("python3");
+        python.args(["-c", &script]).stdout(Stdio::piped());
+        instance.netns.enter(&mut python);
+        let mut stranger = python.spawn().expect("python");
+        let mut ready = [0];
+        stranger.stdout.take().expect("piped").read_exact(&mut ready).expect("bound");
+        for stage in ["prestart", "poststop"] {
+            let log = pause.call(stage).on(&instance).well();
+            assert!(log.contains("has the name @oci-awsvpc-hook/"), "{stage} {socket}: {log}");
+        }
+        instance.assert_home();
+        assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n");
+        stranger.kill().expect("not reaped yet");
+        stranger.wait().expect("reaped");
+    }
 }

@@ -267,7 +267,7 @@ fn a_key_that_is_written_with_escapes_is_ours_all_the_same() {
     let text = state(crate::fixtures::annotations());
     assert!(!text.contains("com.amazonaws") && !text.contains("~internal"), "{text}");
     hook("prestart").stdin(text.clone()).on(&instance).silently();
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     hook("poststop").stdin(text).on(&instance).well();
     instance.assert_home();
     let mut wrong = crate::fixtures::annotations();

@@ -133,7 +133,7 @@ fn an_eni_that_came_home_by_itself_can_be_given_to_the_next_task() {
     assert_eq!(next.netns().link("eth0").expect("the ENI")["mtu"], 9001);
     // The first task's late poststop must not touch what is the second one's now.
     pause.call("poststop").on(&instance).silently();
-    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     next.call("poststop").on(&instance).well();
     instance.assert_home();
 }
@@ -291,7 +291,7 @@ fn an_eni_that_poses_as_the_veth_of_another_task_harms_nobody() {
     // And the ENI itself is not lost to the next task.
     let next = Pause::new();
     next.call("prestart").on(&instance).silently();
-    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     next.call("poststop").on(&instance).well();
     assert_eq!(instance.netns.link("eth1").expect("the ENI")["address"], ENI_MAC);
 }

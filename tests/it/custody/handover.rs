@@ -188,7 +188,7 @@ impl Handover {
     /// answers.
     #[track_caller]
     pub fn assert_works(&self, next: &Pause) {
-        assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+        assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
         let same = || eni_of(&next.netns()) == self.fresh;
         let begin = std::time::Instant::now();
         while !same() && begin.elapsed().as_secs() < 2 {}

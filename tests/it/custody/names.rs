@@ -130,7 +130,7 @@ fn an_interface_name_that_the_eni_has_as_an_alternative_one() {
     let (instance, pause) = (Instance::new(), Pause::new());
     instance.netns.ip("link property add dev eth1 altname ens5");
     pause.call("prestart").eni("interface-name", "ens5").on(&instance).silently();
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "ens5"]);
+    assert_eq!(pause.netns().links(), ["lo", "ens5", "ecs-eth0"]);
     pause.netns().run("busybox ping -c 1 -W 2 10.0.0.1");
     pause.call("poststop").on(&instance).well();
     instance.assert_home();

@@ -51,7 +51,7 @@ fn killed_at_every_request(then: impl Fn(&Instance, &Pause, &Pause)) {
 #[track_caller]
 fn recovers(instance: &Instance, next: &Pause) {
     next.call("prestart").on(instance).silently();
-    assert_eq!(next.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(next.netns().links(), ["lo", "eth0", "ecs-eth0"]);
     next.netns().run("busybox ping -c 1 -W 2 10.0.0.1");
     next.call("poststop").on(instance).well();
     instance.assert_home();
@@ -199,7 +199,7 @@ fn a_runtime_that_has_moved_the_nic_in_itself() {
         let call = |stage| pause.call(stage).field("bundle", json!(bundle.path()));
         let done = call("prestart").on(&instance);
         if done.code == Some(0) {
-            assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+            assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
             pause.netns().run("busybox ping -c 1 -W 2 10.0.0.1");
             call("poststop").on(&instance).well();
             instance.assert_home();

@@ -1,7 +1,7 @@
 //! What somebody breaks under a running task, `gc` mends.
 
-use crate::fixtures::{Instance, Pause, Server, hook, many_tasks, started};
-use std::{fs::File, thread::sleep, time::Duration};
+use crate::fixtures::{Instance, Pause, Server, Stopped, hook, many_tasks, started};
+use std::fs::File;
 
 /// What breaks, on the instance or in the task, and the lines that tell of what was mended. `PORT`, `MAC` and
 /// `IP` are the task's.
@@ -211,18 +211,19 @@ fn gc_leaves_tasks_alone_that_start_and_stop_meanwhile() {
     });
 }
 
-/// A start has the lock on the namespace, and a deadline. A task that has the lock keeps nobody from mending its port.
+/// What a start has not made yet is not broken, however long it takes. Of what a task can have, the lock on its own
+/// namespace, nothing follows.
 #[test]
-fn gc_leaves_a_start_alone_until_its_deadline() {
+fn gc_leaves_a_task_alone_whose_eni_another_call_has_in_hand() {
     let task = Running::new();
-    let netns = format!("/proc/{}/ns/net", task.pause.pid());
-    let start = File::open(netns).expect("the namespace");
-    start.lock().expect("the lock");
+    let namespace = File::open(task.pause.netns().path()).expect("the namespace");
+    let second = Stopped::in_custody(task.pause.call("prestart"), &task.instance);
+    assert!(second.is_on_its_way);
     task.instance.netns.run(&task.line("bridge link set dev PORT isolated off"));
     assert_eq!(hook("gc").on(&task.instance).report(), "nothing to do\n");
-    sleep(Duration::from_secs(1));
-    let folder = tempfile::tempdir().expect("a folder");
-    let report = hook("gc").config(&folder, "deadline-seconds = 1\n").on(&task.instance).report();
+    second.killed();
+    namespace.lock().expect("the lock");
+    let report = hook("gc").on(&task.instance).report();
     assert!(report.contains(&task.line("port PORT is set up again")), "{report}");
 }
 

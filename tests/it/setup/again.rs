@@ -6,7 +6,7 @@ use crate::fixtures::{Instance, Pause, started};
 fn create_runtime_is_the_same_as_prestart() {
     let (instance, pause) = (Instance::new(), Pause::new());
     pause.call("createRuntime").on(&instance).silently();
-    assert_eq!(pause.netns().links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(pause.netns().links(), ["lo", "eth0", "ecs-eth0"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn sysctl(netns: &Netns, path: &str) -> String {
 fn a_task_has_its_eni_under_its_name_with_its_address() {
     let (_instance, pause) = started();
     let task = pause.netns();
-    assert_eq!(task.links(), ["lo", "ecs-eth0", "eth0"]);
+    assert_eq!(task.links(), ["lo", "eth0", "ecs-eth0"]);
     let eni = task.link("eth0").expect("the ENI");
     assert_eq!(
         (&eni["address"], &eni["mtu"], &eni["operstate"]),

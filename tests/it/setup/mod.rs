@@ -4,6 +4,7 @@ mod again;
 mod credentials;
 mod eni;
 mod ipv6;
+mod order;
 
 use serde_json::Value;
 

@@ -13,6 +13,9 @@ topic "the ENI is present before the start"
 own=$(name_of $eni)
 check "a task starts" start a
 check "it has the ENI, and reaches the VPC" works a
+inside a ip link add late index 511 type dummy
+check "the interface to the credentials is listed last, whatever an ENI's index is" \
+    inside a sh -c 'ip -json link | jq --exit-status "map(.ifname)[1:] | length == 3 and .[2] == \"ecs-eth0\""'
 end a
 check "poststop after the task's death" call poststop a
 check "the ENI is home" home "$own"

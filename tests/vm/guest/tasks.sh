@@ -70,7 +70,7 @@ works() {
         | $eni.address == $mac and ($eni.ifalias | startswith("awsvpc "))
         and ($eni.flags | contains(["UP", "LOWER_UP"]))
         and any($eni.addr_info[]; .local == $address and .prefixlen == 24)
-        and ($inside[0] | map(.ifname) | sort) == ["ecs-eth0", "eth0", "lo"]
+        and ($inside[0] | map(.ifname)) == ["lo", "eth0", "ecs-eth0"]
         and all(.[]; (.permaddr // .address) != $mac)' || { cat /tmp/inside && return 1; }
     pings "$1" "${address%.*}.1"
 }
