@@ -1,9 +1,6 @@
 //! The ENI on its way: into the task's namespace, out of it, and where it is meanwhile.
 
-use super::{
-    normal_form,
-    restore::{ANY_NAME, DOWN},
-};
+use super::{naming::ANY_NAME, normal_form};
 use crate::{
     error::{Doing, Result},
     kernel::{error::Answer, link::LinkChange, netns::Netns, sides::Space, socket::Netlink},
@@ -44,15 +41,16 @@ pub fn take_out(task: &Space, instance: &Space, label: &Label) -> Result<bool> {
     let doing = || format!("moving ENI {} ({}) out of the task", label.eni, link.name);
     let netlink = &task.netlink;
     if link.up {
-        netlink.set_link(link.index, &DOWN).doing(doing)?;
+        netlink.set_link(link.index, &LinkChange::DOWN).doing(doing)?;
     }
     normal_form::put_on(netlink, link.index, &link.form, &link.alternative_names).doing(doing)?;
-    let named = |name: &str| LinkChange { name: Some(name.to_owned()), ..LinkChange::default() };
-    match netlink.move_link(link.index, &instance.netns, &named(label.name.as_str())) {
+    match netlink.move_link(link.index, &instance.netns, &LinkChange::named(label.name.as_str())) {
         // The name is taken on the instance. Where the name inside is free there, it has moved.
         Err(error) if error.is_exists() => {
             if inside()?.is_some() {
-                netlink.move_link(link.index, &instance.netns, &named(ANY_NAME)).doing(doing)?;
+                netlink
+                    .move_link(link.index, &instance.netns, &LinkChange::named(ANY_NAME))
+                    .doing(doing)?;
             }
         }
         moved => moved.doing(doing)?,

@@ -4,6 +4,7 @@ pub mod custody;
 pub mod homecoming;
 pub mod instance;
 pub mod journey;
+mod naming;
 pub mod neighbours;
 pub mod normal_form;
 pub mod restore;

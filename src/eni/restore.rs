@@ -1,28 +1,14 @@
 //! Makes an ENI on the instance what it was before.
 
 use crate::{
-    eni::normal_form,
-    error::{Doing, KernelError, Result},
+    eni::{naming, normal_form},
+    error::{Doing, Error, Result},
     kernel::{error::Answer, link::LinkChange, queues::Queues, socket::Netlink},
-    net::{link::Link, name::InterfaceName, offloads::Offloads},
-    nft::records::Records,
-    snapshot::{
-        labels::{label_of, looks_own},
-        ownership::{is_eni, port_of, strays},
-    },
+    net::{link::Link, offloads::Offloads},
+    snapshot::{labels::label_of, ownership::port_of},
     task::{label::Label, record::Record},
 };
 use std::{fs, slice};
-
-/// A name that the kernel completes with the first free number: what it calls physical interfaces
-/// itself whose name is taken when they come home.
-pub(super) const ANY_NAME: &str = "dev%d";
-
-/// Switched off, which a link must be to be renamed by a kernel before 6.2.
-pub(super) const DOWN: LinkChange =
-    LinkChange { name: None, mtu: None, mac: None, alias: None, up: Some(false) };
-
-const UP: LinkChange = LinkChange { up: Some(true), ..DOWN };
 
 /// What an ENI had on the instance that no label has room for: a start that fails gives it back, the end of a
 /// task does not.
@@ -68,7 +54,7 @@ pub fn restore(
         Ok(name)
     });
     match restored {
-        Err(error) if error.is_no_device() => Ok(None),
+        Err(Error::Kernel(error)) if error.is_no_device() => Ok(None),
         restored => restored
             .map(Some)
             .doing(|| format!("restoring ENI {} ({}) on the instance", label.eni, link.name)),
@@ -105,12 +91,12 @@ fn reset_queues(instance: &Netlink, link: &Link) -> Answer<Vec<String>> {
     let Some(queues) = queues else { return Ok(Vec::new()) };
     let mut left = queues.reset();
     if queues.have_threads() {
-        match if link.up { Ok(()) } else { instance.set_link(link.index, &UP) } {
+        match if link.up { Ok(()) } else { instance.set_link(link.index, &LinkChange::UP) } {
             Ok(()) => left.extend(queues.stop_threads()),
             Err(error) => left.push(format!("threaded ({error})")),
         }
         if !link.up {
-            instance.set_link(link.index, &DOWN)?;
+            instance.set_link(link.index, &LinkChange::DOWN)?;
         }
     }
     Ok(left)
@@ -134,10 +120,10 @@ pub fn completed(record: &Record, instance: &Netlink, eni: &Link) -> Result<Labe
     Ok(label)
 }
 
-fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome) -> Answer<String> {
+fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome) -> Result<String> {
     let renamed = link.name != label.name.as_str();
     if link.up && (renamed || !at_home.up) {
-        instance.set_link(link.index, &DOWN)?;
+        instance.set_link(link.index, &LinkChange::DOWN)?;
     }
     normal_form::put_on(instance, link.index, &link.form, &link.alternative_names)?;
     if link.form.no_arp {
@@ -145,7 +131,7 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome)
     }
     for (_, address) in instance.addresses(link.index)? {
         match instance.delete_address(link.index, address) {
-            Err(error) if !error.is_absent() => return Err(error),
+            Err(error) if !error.is_absent() => return Err(error.into()),
             _ => {}
         }
     }
@@ -156,18 +142,15 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome)
         alias: None,
         up: at_home.up.then_some(true),
     };
-    let mut outcome = instance.set_link(link.index, &change);
-    let taken =
-        |outcome: &Answer<()>| renamed && outcome.as_ref().is_err_and(KernelError::is_exists);
-    if taken(&outcome) && make_way(instance, link, &label.name)? {
-        outcome = instance.set_link(link.index, &change);
+    match instance.set_link(link.index, &change) {
+        Err(error) if renamed && error.is_exists() => {}
+        outcome => return Ok(outcome.map(|()| label.name.to_string())?),
     }
-    if !taken(&outcome) {
-        return outcome.map(|()| label.name.to_string());
+    let won = naming::win(instance, link.index, &label.name)?;
+    instance.set_link(link.index, &LinkChange { name: None, ..change })?;
+    if won {
+        return Ok(label.name.to_string());
     }
-    // Under a name that a task chose, it could be taken for something else.
-    let name = (!looks_own(&link.name)).then(|| ANY_NAME.to_owned());
-    instance.set_link(link.index, &LinkChange { name, ..change })?;
     let name = instance.link_at(link.index)?.map_or(link.name.clone(), |link| link.name);
     log::warn!(
         "ENI {} came home as {name}: its own name, {}, is taken by another interface",
@@ -183,40 +166,5 @@ fn reset_dad(name: &str) {
     let option = |of: &str| format!("/proc/sys/net/ipv6/conf/{of}/accept_dad");
     if let Ok(usual) = fs::read_to_string(option("default")) {
         fs::write(option(name), usual.trim()).ok();
-    }
-}
-
-/// Makes a name free that an ENI has which came home under it and has one of its own. False: it is somebody
-/// else's.
-fn make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
-    match try_make_way(instance, link, name) {
-        Err(error) if error.is_no_device() => Ok(true), // who had it has left meanwhile
-        made => made,
-    }
-}
-
-fn try_make_way(instance: &Netlink, link: &Link, name: &InterfaceName) -> Answer<bool> {
-    let Some(holder) = instance.link(name)? else {
-        return Ok(true);
-    };
-    let is_alternative = holder.name != name.as_str();
-    let delete = || instance.delete_alternative_names(holder.index, &[name.to_string()]);
-    if holder.index == link.index {
-        // udev gave it the name meanwhile, as an alternative one.
-        return delete().map(|()| true);
-    }
-    let recorded = Records::open()?.all()?.into_iter().map(|record| record.label);
-    let home = recorded.into_iter().find(|label| is_eni(&holder, label));
-    let home = home.or_else(|| Some(strays(slice::from_ref(&holder)).next()?.1));
-    match home {
-        Some(_) if is_alternative => delete().map(|()| true),
-        Some(home) if home.name != *name => {
-            if holder.up {
-                instance.set_link(holder.index, &DOWN)?;
-            }
-            let renamed = LinkChange { name: Some(ANY_NAME.to_owned()), ..LinkChange::default() };
-            instance.set_link(holder.index, &renamed).map(|()| true)
-        }
-        _ => Ok(false),
     }
 }

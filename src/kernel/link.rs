@@ -31,6 +31,20 @@ pub struct LinkChange {
     pub up: Option<bool>,
 }
 
+impl LinkChange {
+    const NONE: Self = Self { name: None, mtu: None, mac: None, alias: None, up: None };
+    /// Switched on.
+    pub const UP: Self = Self { up: Some(true), ..Self::NONE };
+    /// Switched off, which a link must be to be renamed by a kernel before 6.2.
+    pub const DOWN: Self = Self { up: Some(false), ..Self::NONE };
+
+    /// Another name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::NONE }
+    }
+}
+
 /// A veth pair whose far end is born in another namespace. To create it here and move one end
 /// would cost 20 ms more.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +222,7 @@ impl Netlink {
     /// Makes a link a port of a bridge. It is switched off: a port is set as the kernel makes them until it is
     /// configured.
     pub fn join_bridge(&self, index: u32, bridge: u32) -> Answer<()> {
-        self.set_link(index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
+        self.set_link(index, &LinkChange::DOWN)?;
         let message = LinkUnspec::new_with_index(index).controller(bridge).build();
         self.change(&RouteNetlinkMessage::SetLink(message), 0)
     }

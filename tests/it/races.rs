@@ -1,6 +1,7 @@
 //! ENIs that come late, and hooks that run at once.
 
 use crate::fixtures::{ENI_MAC, Instance, Pause, Stopped, hook, many_tasks};
+use serde_json::json;
 use std::{
     collections::HashSet,
     fs::File,
@@ -281,4 +282,37 @@ fn a_stranger_that_has_the_name_of_an_eni_keeps_nobody_waiting() {
         stranger.kill().expect("not reaped yet");
         stranger.wait().expect("reaped");
     }
+}
+
+/// What the kernel does with two ENIs, each of which is called inside what the other one is called at home. One call is
+/// stopped after each of its requests while the other goes on.
+#[test]
+fn two_enis_that_came_home_under_each_others_names_get_their_own() {
+    let is_over = |number| {
+        let (instance, mut tasks) = many_tasks(2);
+        for (n, (pause, mac)) in tasks.iter().enumerate() {
+            let call = pause.call("prestart").eni("mac-address", mac.as_str());
+            call.eni("interface-name", format!("eni{}", 1 - n)).on(&instance).well();
+        }
+        for (n, (pause, _)) in tasks.iter_mut().enumerate() {
+            let home = instance.netns.path().display().to_string();
+            pause.netns().ip(&format!("link set eni{} netns {home}", 1 - n));
+            pause.kill();
+        }
+        let call = |n: usize| tasks[n].0.call("poststop");
+        let first = Stopped::after(call(0), &instance, number);
+        let second = call(1).start(&instance.netns);
+        let is_over = !first.is_on_its_way;
+        second.is_over_in(Duration::from_millis(50));
+        first.goes_on().well();
+        second.done().well();
+        for (n, (_, mac)) in tasks.iter().enumerate() {
+            let eni = instance.netns.link(&format!("eni{n}")).expect("home");
+            assert_eq!(eni["address"], json!(mac), "{number}");
+        }
+        assert_eq!(hook("gc").on(&instance).report(), "nothing to do\n", "{number}");
+        is_over
+    };
+    let requests = (1..).find(|number| is_over(*number)).expect("a last one");
+    assert!(requests > 20, "{requests}");
 }
