@@ -288,15 +288,19 @@ fn a_stranger_that_has_the_name_of_an_eni_keeps_nobody_waiting() {
 /// stopped after each of its requests while the other goes on.
 #[test]
 fn two_enis_that_came_home_under_each_others_names_get_their_own() {
+    let (instance, enis) = many_tasks(2);
+    let home = instance.netns.path().display().to_string();
+    let start = |n: usize, mac: &str| {
+        let pause = Pause::new();
+        let call = pause.call("prestart").eni("mac-address", mac);
+        call.eni("interface-name", format!("eni{}", 1 - n)).on(&instance).well();
+        (pause, format!("link set eni{} netns {home}", 1 - n))
+    };
     let is_over = |number| {
-        let (instance, mut tasks) = many_tasks(2);
-        for (n, (pause, mac)) in tasks.iter().enumerate() {
-            let call = pause.call("prestart").eni("mac-address", mac.as_str());
-            call.eni("interface-name", format!("eni{}", 1 - n)).on(&instance).well();
-        }
-        for (n, (pause, _)) in tasks.iter_mut().enumerate() {
-            let home = instance.netns.path().display().to_string();
-            pause.netns().ip(&format!("link set eni{} netns {home}", 1 - n));
+        let enis = enis.iter().enumerate();
+        let mut tasks: Vec<_> = enis.clone().map(|(n, (_, mac))| start(n, mac)).collect();
+        for (pause, command) in &mut tasks {
+            pause.netns().ip(command);
             pause.kill();
         }
         let call = |n: usize| tasks[n].0.call("poststop");
@@ -306,7 +310,7 @@ fn two_enis_that_came_home_under_each_others_names_get_their_own() {
         second.is_over_in(Duration::from_millis(50));
         first.goes_on().well();
         second.done().well();
-        for (n, (_, mac)) in tasks.iter().enumerate() {
+        for (n, (_, mac)) in enis {
             let eni = instance.netns.link(&format!("eni{n}")).expect("home");
             assert_eq!(eni["address"], json!(mac), "{number}");
         }
