@@ -10,10 +10,9 @@ use crate::{
 /// others of ours are replaced, that is not undone: what was blocked stays so.
 pub fn ensure_block(
     attempt: &Attempt<'_>,
-    ruleset: &Ruleset,
-    install: impl FnOnce(&Ruleset) -> Result<()>,
+    ensure: impl FnOnce() -> Result<State>,
 ) -> Result<Applied> {
-    let before = attempt.sides.task()?.netns.within(|| nft::ensure(ruleset, install))?;
+    let before = attempt.sides.task()?.netns.within(ensure)?;
     Ok(if before == State::Absent { Applied::Changed } else { Applied::Already })
 }
 

@@ -77,10 +77,10 @@ pub fn apply(attempt: &Attempt<'_>, step: &Step) -> Result<Applied> {
         Step::DeleteRoute { route } => {
             address::delete_route(attempt, route).map(|()| Applied::Changed)
         }
-        Step::BlockPackets { ruleset } => block::ensure_block(attempt, ruleset, nft::install),
-        Step::BlockFrames { ruleset, .. } => block::ensure_block(attempt, ruleset, |rules| {
-            nft::install_if_possible(rules).map(|_| ())
-        }),
+        Step::BlockPackets { ruleset } => block::ensure_block(attempt, || nft::ensure(ruleset)),
+        Step::BlockFrames { ruleset, .. } => {
+            block::ensure_block(attempt, || nft::ensure_if_possible(ruleset))
+        }
         Step::Unblock => block::unblock(attempt, nft::TASK),
         Step::AddNeighbour { side, link, address, mac } => {
             address::ensure_neighbour(attempt, *side, link, *address, *mac)

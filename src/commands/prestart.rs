@@ -122,9 +122,9 @@ fn pause_of(container: &Container) -> Result<Process> {
 
 /// Opens both namespaces, if the container has one of its own.
 fn open(container: &Container) -> Result<Sides> {
-    let (instance, task) = (Netns::current()?, namespace_of(container)?);
-    refuse_shared(&instance, task.inode())?;
-    Ok(Sides { instance: Space::here()?, task: Some(Space::within(task)?) })
+    let (instance, task) = (Space::here()?, namespace_of(container)?);
+    refuse_shared(&instance.netns, task.inode())?;
+    Ok(Sides { instance, task: Some(Space::within(task)?) })
 }
 
 fn summary(id: &str, task: &Task, plan: &Plan) -> String {

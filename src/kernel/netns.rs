@@ -33,7 +33,8 @@ impl Netns {
     /// # Errors
     /// `/proc` is not there.
     pub fn current() -> Result<Self> {
-        Self::open(Path::new("/proc/thread-self/ns/net"))
+        let path = "/proc/thread-self/ns/net";
+        File::open(path).and_then(Self::of_file).map_err(KernelError::from).doing(|| path)
     }
 
     /// The namespace of a process.
@@ -56,13 +57,14 @@ impl Netns {
             if fstatfs(&place)?.filesystem_type() != NSFS_MAGIC {
                 return Err(Errno::EINVAL.into());
             }
-            let file = File::open(format!("/proc/thread-self/fd/{}", place.as_raw_fd()))?;
-            let inode = file.metadata()?.ino();
-            Ok(Self { file, inode })
+            Self::of_file(File::open(format!("/proc/thread-self/fd/{}", place.as_raw_fd()))?)
         };
-        open()
-            .map_err(|error: io::Error| KernelError::from(error))
-            .doing(|| path.display().to_string())
+        open().map_err(KernelError::from).doing(|| path.display().to_string())
+    }
+
+    fn of_file(file: File) -> io::Result<Self> {
+        let inode = file.metadata()?.ino();
+        Ok(Self { file, inode })
     }
 
     /// Its inode, which is its identity as long as it lives.

@@ -29,7 +29,11 @@ use rtnetlink::{
     packet_route::RouteNetlinkMessage,
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
-use std::{cell::Cell, thread, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    thread,
+    time::Duration,
+};
 
 /// How often a dump that changed under our hands is made, later each time: for 160 ms in all, because a task
 /// that is taken down may be busy making links.
@@ -38,6 +42,10 @@ pub const DUMP_TRIES: u32 = 40;
 /// How long the kernel may take for one answer, in seconds. It takes milliseconds; whatever is wrong
 /// after this, waiting longer will not mend it, and the runtime's own patience is not for waiting.
 const ANSWER_TIMEOUT: i64 = 5;
+
+/// More than any answer, in bytes: a link with hundreds of alternative names takes 64 KiB, and no attribute takes more.
+/// Memory costs nothing until it is written to.
+const LONGEST_ANSWER: usize = 1 << 20;
 
 /// `struct nlmsghdr` (linux/netlink.h): length, type, flags, sequence number, port.
 const HEADER_LEN: usize = 16;
@@ -63,6 +71,8 @@ pub fn wait_for_quiet(attempt: u32) {
 pub struct Netlink {
     socket: Socket,
     sequence: Cell<u32>,
+    /// What came last.
+    answer: RefCell<Vec<u8>>,
 }
 
 /// A message, as the kernel writes it.
@@ -119,7 +129,8 @@ impl Netlink {
         socket.set_ext_ack(true)?;
         socket.set_cap_ack(true)?;
         setsockopt(&socket, ReceiveTimeout, &TimeVal::new(ANSWER_TIMEOUT, 0))?;
-        Ok(Self { socket, sequence: Cell::new(0) })
+        let answer = RefCell::new(Vec::with_capacity(LONGEST_ANSWER));
+        Ok(Self { socket, sequence: Cell::new(0), answer })
     }
 
     /// Asks for a change; `flags` beyond those that every change has.
@@ -161,9 +172,12 @@ impl Netlink {
         self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
         let mut answers = Answers::default();
         let is_single = flags & (NLM_F_ACK | NLM_F_DUMP) == 0;
+        let mut bytes = self.answer.borrow_mut();
         loop {
-            // As much as there is: a link with hundreds of alternative names takes 64 KiB.
-            let (bytes, _) = self.socket.recv_from_full()?;
+            bytes.clear();
+            if self.socket.recv(&mut *bytes, libc::MSG_TRUNC)? > LONGEST_ANSWER {
+                return Err(Errno::EMSGSIZE.into());
+            }
             if answers.take(&bytes, sequence)? || (is_single && !answers.messages.is_empty()) {
                 return Ok(answers);
             }

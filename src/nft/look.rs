@@ -39,17 +39,25 @@ pub enum Leases<'a> {
 /// # Errors
 /// The kernel has no nftables, or does not let us ask.
 pub fn look(ruleset: &Ruleset, leases: Leases<'_>) -> Answer<State> {
-    let netfilter = Netfilter::open()?;
-    let state = look_at_objects(&netfilter, ruleset, leases)?;
+    look_over(&Netfilter::open()?, ruleset, leases)
+}
+
+/// The same, over a socket.
+pub(super) fn look_over(
+    netfilter: &Netfilter,
+    ruleset: &Ruleset,
+    leases: Leases<'_>,
+) -> Answer<State> {
+    let state = look_at_objects(netfilter, ruleset, leases)?;
     if state != State::Whole {
         return Ok(state);
     }
     for table in &ruleset.tables {
-        if !has_rules(&netfilter, table)? {
+        if !has_rules(netfilter, table)? {
             return Ok(State::Changed);
         }
         for set in table.sets.iter().filter(|_| matches!(leases, Leases::All)) {
-            if !has_elements(&netfilter, table.family, set)? {
+            if !has_elements(netfilter, table.family, set)? {
                 return Ok(State::Changed);
             }
         }

@@ -5,7 +5,6 @@
 
 mod attribute;
 mod compile;
-mod ensure;
 mod expression;
 mod install;
 mod instance;
@@ -20,8 +19,7 @@ mod task;
 pub mod teardown;
 mod text;
 
-pub use ensure::ensure;
-pub use install::{install, install_if_possible};
+pub use install::{ensure, ensure_if_possible, install};
 pub use look::{Leases, State, has_any, look};
 pub use remove::remove;
 pub use rule::Family;

@@ -1,6 +1,6 @@
 //! Our rules, taken away.
 
-use super::{install::replace, rule::Family};
+use super::{install::replace, look::State, rule::Family};
 use crate::kernel::error::Answer;
 
 /// Removes our tables of these families, in this thread's namespace. Says whether there were any.
@@ -8,5 +8,5 @@ use crate::kernel::error::Answer;
 /// # Errors
 /// The kernel's.
 pub fn remove(families: &[Family]) -> Answer<bool> {
-    replace(families, &[])
+    Ok(replace(families, &[], |_| State::Changed)? != State::Absent)
 }
