@@ -35,8 +35,9 @@ pub(super) fn win(instance: &Netlink, index: u32, name: &InterfaceName) -> Resul
                 Err(error) if error.is_exists() => {}
                 outcome => return Ok(outcome.map(|()| true)?),
             },
-            Way::InHand => thread::sleep(PAUSE),
+            Way::InHand => {}
         }
+        thread::sleep(PAUSE);
     }
     Ok(false)
 }

@@ -6,27 +6,16 @@ use crate::{
     kernel::{mountinfo::mount_id, mounts::errno},
 };
 use rustix::{
-    fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstat, mkdirat,
-        openat, openat2, statat, unlinkat,
-    },
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, openat, openat2},
     io::Errno,
 };
-use std::{
-    os::fd::OwnedFd,
-    path::Path,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{os::fd::OwnedFd, path::Path};
 
 /// The folder in which all of our files are.
 const FOLDER: &str = "etc";
 
 /// How often a path is resolved anew that changed while it was (openat2(2), EAGAIN).
 const ATTEMPTS: u32 = 16;
-
-/// How long to wait for another call that makes a file in the same folder: containers may share it.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// An open root filesystem.
 #[derive(Debug)]
@@ -67,7 +56,8 @@ impl Rootfs {
     }
 
     /// The same; it is made where it is missing, in `/etc`, if that is in the root filesystem itself and not in
-    /// something that is mounted there. A link that leads to nothing makes room for it.
+    /// something that is mounted there. Of a link that leads to nothing, it is the link: containers may share the
+    /// root filesystem, and for another one it leads somewhere.
     ///
     /// # Errors
     /// It cannot be made.
@@ -76,18 +66,16 @@ impl Rootfs {
             return Ok(found);
         }
         let folder = self.folder().map_err(errno).doing(|| "opening /etc")?;
-        // Whoever removed another call's file would take away what is mounted over it.
-        let until = Instant::now() + PATIENCE;
-        while let Err(error) = flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            if error != Errno::WOULDBLOCK || Instant::now() >= until {
-                return Err(errno(error)).doing(|| "locking /etc");
-            }
-            sleep(Duration::from_millis(1));
+        if let Some(link) = link(&folder, name).map_err(errno)? {
+            return Ok(link);
         }
-        if let Some(found) = self.find(name)? {
-            return Ok(found);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(&folder, name, flags, Mode::from_raw_mode(0o644)) {
+            // Another container with the same root filesystem was faster.
+            Ok(_) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(errno(error)).doing(|| "making it"),
         }
-        make(&folder, name).map_err(errno).doing(|| "making it")?;
         match self.find(name)? {
             Some(found) => Ok(found),
             None => refuse("it is gone again"),
@@ -101,7 +89,13 @@ impl Rootfs {
         };
         match open() {
             Err(Errno::NOENT) => match mkdirat(&self.0, FOLDER, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => open(),
+                // Whatever this process's umask is.
+                Ok(()) => {
+                    let folder = open()?;
+                    fchmod(&folder, Mode::from_raw_mode(0o755))?;
+                    Ok(folder)
+                }
+                Err(Errno::EXIST) => open(),
                 Err(error) => Err(error),
             },
             opened => opened,
@@ -120,15 +114,17 @@ impl Rootfs {
     }
 }
 
-/// Makes an empty file in a folder.
-fn make(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
-    let is_link = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|data| FileType::from_raw_mode(data.st_mode) == FileType::Symlink);
-    if is_link {
-        unlinkat(folder, name, AtFlags::empty())?;
+/// The link of that name in a folder; `None`: there is something else, or nothing.
+fn link(folder: &OwnedFd, name: &str) -> Result<Option<OwnedFd>, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => {
+            let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+            Ok((kind == FileType::Symlink).then_some(file))
+        }
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(folder, name, flags, Mode::from_raw_mode(0o644)).map(drop)
 }
 
 fn type_of(file: &OwnedFd) -> Result<FileType, KernelError> {

@@ -59,6 +59,19 @@ sockopt_impl!(
     u64
 );
 
+/// Opens a socket of a family between us and the kernel. Nobody else can send anything to it: a task that may change
+/// its network could otherwise answer in the kernel's place (`netlink_getsockbyportid`, `net/netlink/af_netlink.c`).
+///
+/// # Errors
+/// The kernel does not let us.
+pub fn with_kernel(family: isize) -> Answer<Socket> {
+    let mut socket = Socket::new(family)?;
+    socket.bind_auto()?;
+    // Its own address among netlink sockets (netlink(7)).
+    socket.connect(&SocketAddr::new(0, 0))?;
+    Ok(socket)
+}
+
 /// Waits before this attempt at a dump; not before the first.
 pub fn wait_for_quiet(attempt: u32) {
     if attempt > 0 {
@@ -121,8 +134,7 @@ impl Netlink {
 
     /// Opens a socket of a family. It belongs to the namespace that the thread is in now.
     pub(super) fn of(family: isize) -> Answer<Self> {
-        let mut socket = Socket::new(family)?;
-        socket.bind_auto()?;
+        let socket = with_kernel(family)?;
         // What we ask for in a dump is what we get, or an error.
         socket.set_netlink_get_strict_chk(true)?;
         // The kernel's sentence about what was wrong, and without our request in front of it.
@@ -169,7 +181,7 @@ impl Netlink {
         bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
         bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
         request.serialize(&mut bytes[HEADER_LEN..]);
-        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        self.socket.send(&bytes, 0)?;
         let mut answers = Answers::default();
         let is_single = flags & (NLM_F_ACK | NLM_F_DUMP) == 0;
         let mut bytes = self.answer.borrow_mut();

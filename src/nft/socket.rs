@@ -8,7 +8,7 @@ use crate::{
     error::KernelError,
     kernel::{
         error::{Answer, refusal},
-        socket::{DUMP_TRIES, wait_for_quiet},
+        socket::{DUMP_TRIES, wait_for_quiet, with_kernel},
     },
 };
 use nix::{
@@ -17,7 +17,7 @@ use nix::{
 };
 use rtnetlink::{
     packet_core::{DecodeError, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer},
-    sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER},
+    sys::{Socket, protocols::NETLINK_NETFILTER},
 };
 
 /// More than the kernel puts into one part of a dump (32 KiB: `netlink_recvmsg`, `net/netlink/af_netlink.c`).
@@ -42,8 +42,7 @@ enum Reply {
 impl Netfilter {
     /// Opens one in this thread's namespace.
     pub(super) fn open() -> Answer<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
+        let socket = with_kernel(NETLINK_NETFILTER)?;
         // The kernel's sentence about what was wrong, and without our request in front of it.
         socket.set_ext_ack(true)?;
         socket.set_cap_ack(true)?;
@@ -114,7 +113,7 @@ impl Netfilter {
             // Where we may not, sending fails.
             setsockopt(&self.0, SndBufForce, &(2 * request.len())).ok();
         }
-        self.0.send_to(&request, &SocketAddr::new(0, 0), 0)?;
+        self.0.send(&request, 0)?;
         let (mut replies, mut torn) = (Vec::new(), false);
         let mut part = Vec::with_capacity(PART);
         while !is_enough(&replies) {

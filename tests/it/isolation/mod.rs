@@ -4,6 +4,7 @@
 //! instance is made worth it, and how it is done. Each is tried on the relaxed bridge first, where it
 //! must succeed, then behind each defence, where it must not.
 
+mod answers;
 mod arena;
 mod eavesdropping;
 mod impersonation;
