@@ -1,10 +1,13 @@
 //! What containers of a task know of names: with glibc's resolver, against a real name server in the VPC.
 
+mod docker;
 mod kinds;
+mod sdk;
 
 use super::{
     Engine, SLEEP,
     bare::{Bare, Registration},
+    containerd::Containerd,
     podman::Podman,
 };
 use crate::fixtures::{Machine, Netns, eventually};
@@ -14,6 +17,9 @@ use std::process::{Child, Command, Stdio};
 struct Resolver(Child);
 
 impl Resolver {
+    /// Where it says that AWS is.
+    const AWS: &str = "10.1.0.80";
+
     fn start(router: &Netns) -> Self {
         router.ip("addr add 169.254.169.253/32 dev lo");
         let mut command = Command::new("dnsmasq");
@@ -23,6 +29,7 @@ impl Resolver {
         // An answer that does not fit into a datagram of DNS: then resolvers ask again over TCP.
         command.args((0..64).map(|n| format!("--host-record=long.internal,10.1.0.{n}")));
         command.args(["--address=/s3.eu-west-1.amazonaws.com/10.0.0.78", "--local=/internal/"]);
+        command.arg(format!("--address=/sts.eu-west-1.amazonaws.com/{}", Self::AWS));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         router.enter(&mut command);
         Self(command.spawn().expect("dnsmasq"))
@@ -44,9 +51,15 @@ fn machine() -> Machine {
              for file in $program $(ldd $program | grep -o '/[^ ]*'); do
                  mkdir -p .${file%/*} && cp -L $file .$file
              done
-         done && echo 'hosts: files dns' >etc/nsswitch.conf",
+         done",
     );
+    hosts_file_first(&machine);
     machine
+}
+
+/// Lets the image's programs ask its files first, and then name servers.
+fn hosts_file_first(machine: &Machine) {
+    machine.write("/run/rootfs/etc/nsswitch.conf", "hosts: files dns\n");
 }
 
 fn resolve(engine: &impl Engine) {
@@ -57,10 +70,15 @@ fn resolve(engine: &impl Engine) {
     for id in ["pause", "app"] {
         let get = |what: &str| engine.exec(id, &format!("/usr/bin/getent {what}"));
         eventually("the resolver", || get("hosts example.internal").starts_with("10.0.0.77 "));
-        let amazon = get("hosts s3.eu-west-1.amazonaws.com");
-        assert!(amazon.starts_with("10.0.0.78 "), "{id}: {amazon}");
+        let amazon = "ahostsv4 s3.eu-west-1.amazonaws.com";
+        let connections = connections(engine, id);
+        assert!(get(amazon).starts_with("10.0.0.78 "), "{id}: {}", get(amazon));
+        assert_eq!(connections, self::connections(engine, id), "{id}: by UDP");
+        let by_tcp = format!("/bin/sh -c 'RES_OPTIONS=use-vc exec /usr/bin/getent {amazon}'");
+        assert!(engine.exec(id, &by_tcp).starts_with("10.0.0.78 "), "{id}: by TCP");
         let many = get("ahostsv4 long.internal");
         assert_eq!(many.lines().filter(|line| line.contains("STREAM")).count(), 64, "{id}: {many}");
+        assert_eq!(connections + 2, self::connections(engine, id), "{id}: by TCP");
         assert!(get("hosts localhost").starts_with("127.0.0.1 "), "{id}");
         assert_eq!(engine.exec(id, "/bin/hostname -i"), "10.0.0.5", "{id}");
         let mounts = engine.exec(id, "/bin/cat /proc/self/mountinfo");
@@ -70,6 +88,14 @@ fn resolve(engine: &impl Engine) {
     engine.stop("pause");
     engine.remove(&["app", "pause"]);
     machine.instance.assert_home();
+}
+
+/// How many TCP connections a container's network has opened.
+fn connections(engine: &impl Engine, id: &str) -> u32 {
+    let text = engine.exec(id, "/bin/cat /proc/net/snmp");
+    let numbers = text.lines().filter(|line| line.starts_with("Tcp: ")).nth(1);
+    let opened = numbers.and_then(|line| line.split(' ').nth(5));
+    opened.and_then(|number| number.parse().ok()).expect("ActiveOpens")
 }
 
 #[test]
@@ -88,6 +114,14 @@ fn a_task_knows_names_under_runc_and_crun() {
 fn a_task_knows_names_under_podman() {
     for runtime in ["runc", "crun"] {
         resolve(&Podman::on(machine(), runtime));
+    }
+}
+
+#[test]
+#[ignore = "needs real root: drives containerd"]
+fn a_task_knows_names_under_containerd() {
+    for runtime in ["runc", "crun"] {
+        resolve(&Containerd::on(machine(), runtime));
     }
 }
 
