@@ -19,6 +19,7 @@ use crate::{
     net::process::Process,
     nft::records::Records,
     process::privileges,
+    snapshot::ownership::records_of_ports,
     task::{
         names::{HostName, Policy},
         record::Record,
@@ -38,8 +39,13 @@ pub fn task_of(container: &Container) -> Option<Record> {
         return None;
     }
     let netns = Space::within(netns).ok()?.id();
-    let records = Records::open().ok()?.all().ok()?;
-    records.into_iter().find(|record| record.label.netns == netns)
+    let is_its = |record: &Record| record.label.netns == netns;
+    let recorded = Records::open().and_then(|records| records.all()).unwrap_or_default();
+    // Where there is no record, what the instance wrote on the task's port says the same.
+    recorded.into_iter().find(is_its).or_else(|| {
+        let links = Space::here().ok()?.netlink.links().ok()?;
+        records_of_ports(&links).into_iter().find(is_its)
+    })
 }
 
 /// Gives an application its task's files. Whatever cannot be done is one warning; gives a summary of what was, or

@@ -3,6 +3,7 @@
 mod docker;
 mod kinds;
 mod sdk;
+mod special;
 
 use super::{
     Engine, SLEEP,
@@ -22,9 +23,12 @@ impl Resolver {
 
     fn start(router: &Netns) -> Self {
         router.ip("addr add 169.254.169.253/32 dev lo");
+        router.ip("addr add fd00:ec2::253/128 dev lo nodad");
         let mut command = Command::new("dnsmasq");
         command.args(["--no-daemon", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
         command.args(["--user=root", "--bind-interfaces", "--listen-address=169.254.169.253"]);
+        command
+            .args(["--listen-address=fd00:ec2::253", "--host-record=six.internal,2001:db8:1::80"]);
         command.args(["--address=/example.internal/10.0.0.77"]);
         // An answer that does not fit into a datagram of DNS: then resolvers ask again over TCP.
         command.args((0..64).map(|n| format!("--host-record=long.internal,10.1.0.{n}")));
@@ -67,7 +71,15 @@ fn resolve(engine: &impl Engine) {
     let _resolver = Resolver::start(&machine.instance.router);
     engine.start("pause");
     engine.join("app", "pause", SLEEP);
-    for id in ["pause", "app"] {
+    resolve_in(engine, &["pause", "app"]);
+    engine.stop("pause");
+    engine.remove(&["app", "pause"]);
+    machine.instance.assert_home();
+}
+
+/// What these containers of a task know, with a resolver in their VPC.
+fn resolve_in(engine: &impl Engine, ids: &[&str]) {
+    for id in ids {
         let get = |what: &str| engine.exec(id, &format!("/usr/bin/getent {what}"));
         eventually("the resolver", || get("hosts example.internal").starts_with("10.0.0.77 "));
         let amazon = "ahostsv4 s3.eu-west-1.amazonaws.com";
@@ -85,9 +97,6 @@ fn resolve(engine: &impl Engine) {
         let ours = mounts.lines().filter(|line| line.contains(" - tmpfs oci-awsvpc-hook ro"));
         assert_eq!(ours.count(), 3, "{id}: {mounts}");
     }
-    engine.stop("pause");
-    engine.remove(&["app", "pause"]);
-    machine.instance.assert_home();
 }
 
 /// How many TCP connections a container's network has opened.
@@ -120,9 +129,7 @@ fn a_task_knows_names_under_podman() {
 #[test]
 #[ignore = "needs real root: drives containerd"]
 fn a_task_knows_names_under_containerd() {
-    for runtime in ["runc", "crun"] {
-        resolve(&Containerd::on(machine(), runtime));
-    }
+    resolve(&Containerd::on(machine(), "crun"));
 }
 
 /// What becomes of a task whose image is made so: whether it starts, what is logged, and what it shows.
