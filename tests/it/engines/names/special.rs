@@ -102,7 +102,7 @@ fn a_task_is_called_as_its_annotations_say() {
         assert_eq!(engine.exec("pause", "/bin/hostname -i"), "10.0.0.5", "{runtime}");
         let file = engine.exec("pause", "/bin/cat /etc/hostname");
         assert_eq!(file, "web.example.internal", "{runtime}");
-        let short = engine.exec("pause", "/usr/bin/getent hosts web");
+        let short = engine.exec("pause", "/usr/bin/getent ahostsv4 web");
         assert!(short.starts_with("10.0.0.5 "), "{runtime}: {short}");
         engine.remove(&["pause"]);
     }
