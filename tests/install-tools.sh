@@ -32,6 +32,7 @@ needs_for_engines='crun crun crun
 dnsmasq dnsmasq-base dnsmasq
 podman podman podman
 catatonit catatonit catatonit
+pip3 python3-pip python3-pip
 containerd containerd containerd
 dockerd docker.io moby-engine'
 # A part of the above in Debian 12.
@@ -79,6 +80,18 @@ install_tools() {
         echo "installing $tool $version"
         cargo install --quiet --locked --debug --target-dir target/tools "$tool@$version" </dev/null
     done
+}
+
+# An AWS SDK, and what answers it, for whichever python3 this machine has: below target/, out of its way.
+install_sdk() {
+    requirements=tests/it/engines/names/sdk/requirements.txt
+    stamp="$(python3 -c 'import sys; print(sys.executable, sys.version)') $(cat $requirements)"
+    [ "$(cat target/sdk/stamp 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing boto3 and moto"
+    rm -rf target/sdk
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-deps --only-binary :all: \
+        --target target/sdk --requirement $requirements
+    echo "$stamp" >target/sdk/stamp
 }
 
 # The tests start engines by themselves, in namespaces of their own. A package that starts its daemon, now
@@ -151,6 +164,7 @@ packages-test) install "$needs_for_packages_test" ;;
 engines)
     install "$needs_for_engines"
     install "$needs_for_clients"
+    install_sdk
     ;;
 vm)
     command -v apt-get >/dev/null || { echo "the virtual machine's kernels are Debian's" >&2; exit 1; }

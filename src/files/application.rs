@@ -5,8 +5,8 @@ use super::{
     giving::{FILES, Outcome, Receiver, report},
 };
 use crate::{
-    error::{Doing, Result, refuse},
-    input::container::Container,
+    error::{Result, refuse},
+    input::{bundle::read_linked_file, container::Container},
     kernel::{
         mountinfo::Mounts,
         mounts::{self, MountSpace, clone_of},
@@ -14,17 +14,18 @@ use crate::{
         process,
         rootfs::Rootfs,
         sides::Space,
+        uts,
     },
     net::process::Process,
     nft::records::Records,
     process::privileges,
+    snapshot::ownership::records_of_ports,
     task::{
         names::{HostName, Policy},
         record::Record,
     },
 };
 use std::{
-    fs,
     os::fd::{AsRawFd, OwnedFd},
     path::Path,
 };
@@ -38,8 +39,13 @@ pub fn task_of(container: &Container) -> Option<Record> {
         return None;
     }
     let netns = Space::within(netns).ok()?.id();
-    let records = Records::open().ok()?.all().ok()?;
-    records.into_iter().find(|record| record.label.netns == netns)
+    let is_its = |record: &Record| record.label.netns == netns;
+    let recorded = Records::open().and_then(|records| records.all()).unwrap_or_default();
+    // Where there is no record, what the instance wrote on the task's port says the same.
+    recorded.into_iter().find(is_its).or_else(|| {
+        let links = Space::here().ok()?.netlink.links().ok()?;
+        records_of_ports(&links).into_iter().find(is_its)
+    })
 }
 
 /// Gives an application its task's files. Whatever cannot be done is one warning; gives a summary of what was, or
@@ -59,11 +65,26 @@ fn try_give(container: &Container, task: &Record, policy: Policy) -> Result<Opti
     if files.is_empty() {
         return Ok(None);
     }
+    let named = name(container, &receiver, &files);
     files.retain(|file| receiver.wants(file.name));
     let own = receiver.bundle.hostname.as_ref();
     let files: Result<Vec<_>> =
         files.into_iter().map(|file| Ok((file.name, for_one(file, own)?))).collect();
-    receiver.give(&files?).map(Some)
+    let mut outcome = receiver.give(&files?)?;
+    outcome.failures.extend(named.err());
+    Ok(Some(outcome))
+}
+
+/// Tells a container that nobody has named its task's name, by which its hosts know it: it would have the instance's.
+fn name(container: &Container, receiver: &Receiver, files: &[File]) -> Result<bool> {
+    let file = files.iter().find(|file| file.name == "hostname");
+    let (Some(file), Some(pid), true) = (file, container.pid, receiver.bundle.is_nameless) else {
+        return Ok(false);
+    };
+    match HostName::own(file.text().trim_end()) {
+        Ok(name) => uts::name(pid, name.as_str()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// A file of a pause container.
@@ -75,12 +96,17 @@ struct File {
     mount: OwnedFd,
 }
 
+impl File {
+    /// What it says; nothing, if a task made something else of it.
+    fn text(&self) -> String {
+        read_linked_file(Path::new(&format!("/proc/self/fd/{}", self.open.as_raw_fd())))
+    }
+}
+
 /// The file as an application gets it: if the engine gave that a name of its own, its hosts know it by that, too.
 fn for_one(file: File, own: Option<&HostName>) -> Result<OwnedFd> {
     let Some(own) = own.filter(|_| file.name == "hosts") else { return Ok(file.mount) };
-    let text = fs::read_to_string(format!("/proc/self/fd/{}", file.open.as_raw_fd()))
-        .doing(|| "reading the pause container's hosts")?;
-    match content::with_name(&text, own) {
+    match content::with_name(&file.text(), own) {
         Some(text) => {
             let mut mounts = mounts::files(&[(file.name, &text)])?;
             Ok(mounts.pop().unwrap_or(file.mount))

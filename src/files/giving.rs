@@ -5,7 +5,7 @@ use crate::{
     input::{
         bundle::{Bundle, Origin, read_file},
         container::Container,
-        hosts::names_a_server,
+        resolver,
     },
     kernel::{
         mountinfo::{Mounts, mount_id},
@@ -84,14 +84,16 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Whether it is to get this file: not if the user has given it one, or the engine one that names a server.
+    /// Whether it is to get this file: not if the user has given it one, or the engine one that names a server which
+    /// somebody chose.
     #[must_use]
     pub fn wants(&self, name: &str) -> bool {
-        let serves = || self.engines(name).is_some_and(|text| names_a_server(&text));
         match self.origin(name) {
             _ if self.policy == Policy::Always => true,
             Origin::User => false,
-            Origin::Engine(_) => name != "resolv.conf" || !serves(),
+            Origin::Engine(path) => {
+                name != "resolv.conf" || !resolver::is_chosen(&path, &read_file(&path))
+            }
             Origin::Image => true,
         }
     }

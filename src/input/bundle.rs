@@ -27,6 +27,8 @@ pub struct Bundle {
     pub rootfs: PathBuf,
     /// Its own name, if it has a valid one.
     pub hostname: Option<HostName>,
+    /// Whether it has a UTS namespace of its own, and nobody has named it: then it has the instance's name.
+    pub is_nameless: bool,
     mounts: Vec<Mount>,
 }
 
@@ -46,6 +48,19 @@ struct Spec {
     root: Option<Root>,
     hostname: Option<String>,
     mounts: Option<Vec<Mount>>,
+    linux: Option<Linux>,
+}
+
+#[derive(Deserialize)]
+struct Linux {
+    namespaces: Option<Vec<Namespace>>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    #[serde(rename = "type")]
+    kind: String,
+    path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +85,12 @@ impl Bundle {
         let spec: Spec =
             serde_json::from_slice(&text).doing(|| format!("reading {}", path.display()))?;
         let Some(root) = spec.root else { return Ok(None) };
+        let namespaces = spec.linux.and_then(|linux| linux.namespaces).unwrap_or_default();
+        let mut uts = namespaces.iter().filter(|namespace| namespace.kind == "uts");
+        let is_own = uts.any(|namespace| namespace.path.as_ref().is_none_or(String::is_empty));
         Ok(Some(Self {
             rootfs: folder.join(root.path),
+            is_nameless: is_own && spec.hostname.as_ref().is_none_or(String::is_empty),
             hostname: spec.hostname.and_then(|name| HostName::own(&name).ok()),
             mounts: spec.mounts.unwrap_or_default(),
         }))
@@ -124,8 +143,18 @@ fn is_of_engine(source: &Path, id: &str) -> bool {
 /// What an engine's file says; nothing, if it is none, or too large.
 #[must_use]
 pub fn read_file(path: &Path) -> String {
+    read(path, OFlag::O_NOFOLLOW)
+}
+
+/// The same, where it may be a link.
+#[must_use]
+pub fn read_linked_file(path: &Path) -> String {
+    read(path, OFlag::empty())
+}
+
+fn read(path: &Path, flags: OFlag) -> String {
     let read = || {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
         let metadata = file.metadata().ok()?;
         let mut text = Vec::new();
@@ -169,6 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn who_has_a_name_and_who_has_none_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (members, nameless) in [
+            (r#""linux": {"namespaces": [{"type": "pid"}, {"type": "uts"}]}"#, true),
+            (r#""hostname": "", "linux": {"namespaces": [{"type": "uts", "path": ""}]}"#, true),
+            (r#""hostname": "a b", "linux": {"namespaces": [{"type": "uts"}]}"#, false),
+            (r#""linux": {"namespaces": [{"type": "uts", "path": "/proc/7/ns/uts"}]}"#, false),
+            (r#""linux": {"namespaces": [{"type": "pid"}]}"#, false),
+            (r#""linux": {"namespaces": null}"#, false),
+            (r#""mounts": []"#, false),
+        ] {
+            let config = format!(r#"{{"root": {{"path": "rootfs"}}, {members}}}"#);
+            std::fs::write(folder.path().join("config.json"), config).expect("written");
+            let bundle = Bundle::read(folder.path()).expect("read").expect("there");
+            assert_eq!(bundle.is_nameless, nameless, "{members}");
+        }
+    }
+
+    #[test]
     fn only_a_file_of_some_size_is_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("hosts");
@@ -178,5 +226,9 @@ mod tests {
         std::fs::write(&path, "a".repeat(300 << 10)).expect("written");
         assert_eq!(read_file(&path), "");
         assert_eq!(read_file(folder.path()), "");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("own"), &link).expect("linked");
+        std::fs::write(folder.path().join("own"), "a").expect("written");
+        assert_eq!([read_file(&link), read_linked_file(&link)], ["", "a"]);
     }
 }

@@ -14,15 +14,6 @@ pub fn parse(text: &str) -> Vec<Host> {
     text.lines().filter_map(host).collect()
 }
 
-/// Whether a `resolv.conf` names a name server.
-#[must_use]
-pub fn names_a_server(resolv_conf: &str) -> bool {
-    resolv_conf.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        words.next() == Some("nameserver") && words.next().is_some()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,9 +27,5 @@ mod tests {
         let shown: Vec<String> =
             hosts.iter().map(|host| format!("{} {}", host.address, host.names.len())).collect();
         assert_eq!(shown, ["10.0.0.9 2", "127.0.0.1 1", "::1 1"]);
-        assert!(names_a_server("search x\n nameserver 10.0.0.2\n"));
-        for none in ["", "#nameserver 10.0.0.2", "nameserver", "nameservers 10.0.0.2"] {
-            assert!(!names_a_server(none), "{none}");
-        }
     }
 }

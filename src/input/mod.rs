@@ -9,4 +9,5 @@ pub mod detect;
 pub mod hosts;
 pub mod mention;
 pub mod request;
+pub mod resolver;
 pub mod state;

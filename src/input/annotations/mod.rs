@@ -35,9 +35,11 @@ const TRUNK: &str = "trunk-mac-address";
 const VLAN: &str = "vlan-id";
 const SERVERS: &str = "domain-name-servers";
 const SEARCH: &str = "domain-name-search-list";
-const HOSTNAME: &str = "hostname";
+/// The task's own name.
+pub const HOSTNAME: &str = "hostname";
 const EXTRA_HOSTS: &str = "extra-hosts";
-const FILES: &str = "dns-files";
+/// Which files a container gets.
+pub const FILES: &str = "dns-files";
 const KEYS: [&str; 16] = [
     MAC,
     IPV4,

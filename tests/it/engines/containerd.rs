@@ -7,7 +7,7 @@ use serde_json::Value;
 /// What every container gets: the wrapper as its runtime.
 const RUNTIME: &str = "--runc-binary /usr/bin/oci-awsvpc-runtime";
 
-struct Containerd {
+pub struct Containerd {
     _daemon: Daemon,
     machine: Machine,
     runtime: &'static str,
@@ -26,8 +26,12 @@ pub fn start(machine: &Machine) -> Daemon {
 }
 
 impl Containerd {
-    fn new(runtime: &'static str) -> Self {
-        let machine = Machine::new();
+    pub fn new(runtime: &'static str) -> Self {
+        Self::on(Machine::new(), runtime)
+    }
+
+    /// On a machine whose image, in `/run/rootfs`, has what is needed.
+    pub fn on(machine: Machine, runtime: &'static str) -> Self {
         let path = machine.run(&format!("command -v {runtime}"));
         machine
             .write("/etc/oci-awsvpc-hook/config.toml", &format!("[runtime]\npath = \"{path}\"\n"));
@@ -60,8 +64,9 @@ impl Engine for Containerd {
     }
 
     fn join(&self, id: &str, pause: &str, command: &str) {
+        let name = format!("--annotation com.amazonaws.ecs.container-name={id}");
         let netns = format!("--with-ns network:/proc/{}/ns/net", self.pid(pause));
-        self.run(id, &netns, command).expect("it starts");
+        self.run(id, &format!("{name} {netns}"), command).expect("it starts");
     }
 
     fn exec(&self, id: &str, command: &str) -> String {

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-struct Docker {
+pub struct Docker {
     _daemon: Daemon,
     machine: Machine,
     /// How the pause container's annotations are told: Docker knows `--annotation` from 24 on.
@@ -16,8 +16,12 @@ struct Docker {
 }
 
 impl Docker {
-    fn new(runtime: &'static str) -> Self {
-        let machine = Machine::new();
+    pub fn new(runtime: &'static str) -> Self {
+        Self::on(Machine::new(), runtime)
+    }
+
+    /// On a machine whose image, in `/run/rootfs`, has what is needed.
+    pub fn on(machine: Machine, runtime: &'static str) -> Self {
         let daemon = start(&machine);
         let annotates = annotates(&machine);
         let path = machine.run(&format!("command -v {runtime}"));
@@ -30,10 +34,30 @@ impl Docker {
         Self { _daemon: daemon, machine, flag, runtime }
     }
 
+    /// Starts a pause container with more options.
+    pub fn start_with(&self, id: &str, more: &str) {
+        self.try_start_with(id, more, &annotations()).expect("it starts");
+    }
+
+    fn try_start_with(&self, id: &str, more: &str, annotations: &Value) -> Result<(), String> {
+        self.output(&format!(
+            "docker run -d --runtime awsvpc --name {id} --network none {more} {} busybox {PAUSE}",
+            options(self.flag, annotations)
+        ))
+    }
+
     fn output(&self, line: &str) -> Result<(), String> {
         let output = self.machine.try_run(line);
         let shown = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() { Ok(()) } else { Err(shown) }
+    }
+
+    /// What a pause container prints that is started with these options.
+    pub fn shown(&self, more: &str, annotations: &Value, command: &str) -> String {
+        self.machine.run(&format!(
+            "docker run --rm --runtime awsvpc --network none {more} {} busybox {command}",
+            options(self.flag, annotations)
+        ))
     }
 
     /// What it knows of a container's state.
@@ -72,14 +96,12 @@ impl Engine for Docker {
     }
 
     fn try_start(&self, id: &str, annotations: &Value) -> Result<(), String> {
-        self.output(&format!(
-            "docker run -d --runtime awsvpc --name {id} --network none {} busybox {PAUSE}",
-            options(self.flag, annotations)
-        ))
+        self.try_start_with(id, "", annotations)
     }
 
     fn join(&self, id: &str, pause: &str, command: &str) {
-        let network = format!("--network container:{pause}");
+        let name = format!("{} com.amazonaws.ecs.container-name={id}", self.flag);
+        let network = format!("{name} --network container:{pause}");
         let run = format!("docker run -d --runtime awsvpc --name {id} {network} busybox {command}");
         self.output(&run).expect("it starts");
     }
@@ -144,12 +166,9 @@ fn a_dual_stack_task_under_docker_reaches_itself_and_the_world_from_its_first_pa
     }
     docker.stop("pause");
     docker.remove(&["pause"]);
-    let options = options(docker.flag, &dual);
     let get = "/bin/wget -q -O - http://[2001:db8:1::1]/ && exec /bin/cat /proc/net/snmp";
     for start in 0..50 {
-        let said = docker.machine.run(&format!(
-            "docker run --rm --runtime awsvpc --network none {options} busybox /bin/sh -c '{get}'"
-        ));
+        let said = docker.shown("", &dual, &format!("/bin/sh -c '{get}'"));
         assert!(said.starts_with("far\n"), "{start}: {said}");
         assert_eq!(sent_again_by(&said), 0, "{start}");
     }

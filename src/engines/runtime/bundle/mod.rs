@@ -1,14 +1,17 @@
 //! Registers the hook in a bundle's `config.json`.
 //!
-//! Nothing but the lists of hooks is written anew: the rest of the file stays as it is, byte by byte.
+//! Nothing but the lists of hooks, and the name of a pause container that its annotations call otherwise, is written
+//! anew: the rest of the file stays as it is, byte by byte.
 
 use crate::{
     error::{Doing, Error, Result},
     input::{
+        annotations::{self, FILES, HOSTNAME},
         config::{Config, Detect},
         detect::is_application,
         mention::Mention,
     },
+    task::names::{HostName, Policy},
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
@@ -81,6 +84,9 @@ fn registered(text: &str, config: &Config) -> Result<Option<String>> {
     if !is_ours && !name.is_some_and(|name| is_application(name, config)) {
         return Ok(None);
     }
+    let named = if is_ours { named(&text, &annotations, config)? } else { None };
+    let is_named = named.is_some();
+    let text = named.map_or(text, Cow::from);
     let hooks = member(&text, "hooks")?.unwrap_or("{}");
     let hook = &config.runtime.hook;
     let there = |stage| Ok::<_, Error>(is_registered(member(hooks, stage)?, hook));
@@ -92,7 +98,7 @@ fn registered(text: &str, config: &Config) -> Result<Option<String>> {
         missing.push("poststop");
     }
     if missing.is_empty() {
-        return Ok(None);
+        return Ok(is_named.then(|| text.into_owned()));
     }
     let mut hooks = Cow::from(hooks);
     for stage in missing {
@@ -101,6 +107,22 @@ fn registered(text: &str, config: &Config) -> Result<Option<String>> {
         hooks = with_member(&hooks, stage, &list)?.into();
     }
     with_member(&text, "hooks", &hooks).map(Some)
+}
+
+/// The text with the name that the annotations give a pause container, in the place of its engine's: runtimes
+/// tell the kernel that one after the hook's call. `None`: there is none of either, they are the same, or names are switched off.
+fn named(text: &str, annotations: &Annotations, config: &Config) -> Result<Option<String>> {
+    let annotation =
+        |key: &str| annotations.get(&format!("{}{key}", annotations::PREFIX))?.as_deref();
+    let policy = annotation(FILES).and_then(|policy| policy.parse().ok());
+    let given = annotation(HOSTNAME).and_then(|name| HostName::own(name).ok());
+    let (Some(given), Some(engines)) = (given, member(text, "hostname")?) else { return Ok(None) };
+    let name = json!(given.as_str()).to_string();
+    let stays = policy.unwrap_or(config.dns.files) == Policy::Never;
+    if stays || [name.as_str(), r#""""#].contains(&engines) {
+        return Ok(None);
+    }
+    with_member(text, "hostname", &name).map(Some)
 }
 
 /// The annotations. Where configured so, variables of the process's environment become annotations

@@ -185,3 +185,28 @@ fn a_key_that_is_written_with_escapes_is_the_same_key() {
     let new: Value = fs::read_to_string(&path).expect("read").parse().expect("JSON");
     assert_eq!(new["hooks"]["poststop"], json!([ours("poststop")]));
 }
+
+#[test]
+fn a_pause_container_has_the_name_that_its_annotations_give_it() {
+    let text = |hostname: &str, more: &str| {
+        format!(
+            r#"{{{hostname}"annotations": {{{PAUSE}, "com.amazonaws.ecs.eni.hostname": "web"{more}}}}}"#
+        )
+    };
+    let never = r#", "com.amazonaws.ecs.eni.dns-files": "never""#;
+    for (hostname, more, name) in [
+        (r#""hostname": "7d7b7fbc30b9", "#, "", Some("web")),
+        (r#""hostname": "web", "#, "", Some("web")),
+        (r#""hostname": "7d7b7fbc30b9", "#, never, Some("7d7b7fbc30b9")),
+        (r#""hostname": "", "#, "", Some("")),
+        ("", "", None),
+    ] {
+        let new = changed(&text(hostname, more)).expect("registered");
+        let value: Value = new.parse().expect("JSON");
+        assert_eq!(value.get("hostname").and_then(Value::as_str), name, "{new}");
+        assert_eq!(changed(&new), None);
+    }
+    let application = r#"{"hostname": "a", "annotations": {
+        "com.amazonaws.ecs.container-name": "app", "com.amazonaws.ecs.eni.hostname": "web"}}"#;
+    assert!(changed(application).expect("registered").contains(r#""hostname": "a""#));
+}

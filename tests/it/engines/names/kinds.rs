@@ -8,6 +8,16 @@ const HOOK: &str = "/usr/libexec/oci/hooks.d/oci-awsvpc-hook";
 
 /// What a pause container shows whose bundle `adjust` has changed, and what was logged.
 fn shown(runtime: &str, command: &str, adjust: impl FnOnce(&Machine, &mut Value)) -> [String; 2] {
+    shown_then(runtime, command, &mut String::new(), adjust)
+}
+
+/// The same; and what is in the machine's `/run/mine` then.
+fn shown_then(
+    runtime: &str,
+    command: &str,
+    left: &mut String,
+    adjust: impl FnOnce(&Machine, &mut Value),
+) -> [String; 2] {
     let machine = Machine::new();
     log_to_a_file(&machine);
     machine.bundle("/run/pause", &["/bin/sh", "-c", command], |spec| {
@@ -18,6 +28,7 @@ fn shown(runtime: &str, command: &str, adjust: impl FnOnce(&Machine, &mut Value)
     });
     let output = machine.try_run(&format!("{runtime} run --bundle /run/pause pause 2>&1"));
     let shown = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    *left = machine.run("cat /run/mine/* 2>/dev/null; echo /run/mine/*");
     [shown, machine.read("/run/hook.log")]
 }
 
@@ -70,6 +81,35 @@ fn what_the_user_gave_a_container_stays() {
         });
         assert!(shown.contains("10.0.0.5 web runc\n10.0.0.9 db\nweb"), "{shown} {log}");
         assert!(log.contains("set up with resolv.conf, hosts, hostname in "), "{log}");
+    }
+}
+
+#[test]
+#[ignore = "needs real root: drives runc and crun"]
+fn a_folder_that_the_user_mounts_over_etc_stays() {
+    for runtime in ["runc", "crun"] {
+        for policy in ["missing", "always"] {
+            let mut left = String::new();
+            let command = "/bin/cat /etc/resolv.conf; echo /etc/*";
+            let [shown, log] = shown_then(runtime, command, &mut left, |machine, spec| {
+                machine.write("/run/mine/resolv.conf", "nameserver 10.0.0.2\n");
+                mount(spec, "/run/mine", "/etc");
+                spec["annotations"]["com.amazonaws.ecs.eni.dns-files"] = json!(policy);
+            });
+            let case = format!("{runtime} {policy}: {shown} {log}");
+            assert!(shown.ends_with("\n/etc/resolv.conf"), "{case}");
+            assert_eq!(left, "nameserver 10.0.0.2\n/run/mine/resolv.conf", "{case}");
+            let (server, logged) = if policy == "always" {
+                ("169.254.169.253", "with resolv.conf in ")
+            } else {
+                ("10.0.0.2", "(its own: resolv.conf, hosts, hostname)")
+            };
+            assert!(shown.contains(&format!("nameserver {server}\n")), "{case}");
+            assert!(log.contains(logged), "{case}");
+            // One line for all that the folder does not have.
+            let warnings = log.lines().filter(|line| line.contains("warn: ")).count();
+            assert_eq!(warnings, usize::from(policy == "always"), "{case}");
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! What containers of a task know of names: with glibc's resolver, against a real name server in the VPC.
 
+mod docker;
 mod kinds;
+mod sdk;
+mod special;
 
 use super::{
     Engine, SLEEP,
     bare::{Bare, Registration},
+    containerd::Containerd,
     podman::Podman,
 };
 use crate::fixtures::{Machine, Netns, eventually};
@@ -14,15 +18,22 @@ use std::process::{Child, Command, Stdio};
 struct Resolver(Child);
 
 impl Resolver {
+    /// Where it says that AWS is.
+    const AWS: &str = "10.1.0.80";
+
     fn start(router: &Netns) -> Self {
         router.ip("addr add 169.254.169.253/32 dev lo");
+        router.ip("addr add fd00:ec2::253/128 dev lo nodad");
         let mut command = Command::new("dnsmasq");
         command.args(["--no-daemon", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
         command.args(["--user=root", "--bind-interfaces", "--listen-address=169.254.169.253"]);
+        command
+            .args(["--listen-address=fd00:ec2::253", "--host-record=six.internal,2001:db8:1::80"]);
         command.args(["--address=/example.internal/10.0.0.77"]);
         // An answer that does not fit into a datagram of DNS: then resolvers ask again over TCP.
         command.args((0..64).map(|n| format!("--host-record=long.internal,10.1.0.{n}")));
         command.args(["--address=/s3.eu-west-1.amazonaws.com/10.0.0.78", "--local=/internal/"]);
+        command.arg(format!("--address=/sts.eu-west-1.amazonaws.com/{}", Self::AWS));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         router.enter(&mut command);
         Self(command.spawn().expect("dnsmasq"))
@@ -44,9 +55,15 @@ fn machine() -> Machine {
              for file in $program $(ldd $program | grep -o '/[^ ]*'); do
                  mkdir -p .${file%/*} && cp -L $file .$file
              done
-         done && echo 'hosts: files dns' >etc/nsswitch.conf",
+         done",
     );
+    hosts_file_first(&machine);
     machine
+}
+
+/// Lets the image's programs ask its files first, and then name servers.
+fn hosts_file_first(machine: &Machine) {
+    machine.write("/run/rootfs/etc/nsswitch.conf", "hosts: files dns\n");
 }
 
 fn resolve(engine: &impl Engine) {
@@ -54,22 +71,40 @@ fn resolve(engine: &impl Engine) {
     let _resolver = Resolver::start(&machine.instance.router);
     engine.start("pause");
     engine.join("app", "pause", SLEEP);
-    for id in ["pause", "app"] {
+    resolve_in(engine, &["pause", "app"]);
+    engine.stop("pause");
+    engine.remove(&["app", "pause"]);
+    machine.instance.assert_home();
+}
+
+/// What these containers of a task know, with a resolver in their VPC.
+fn resolve_in(engine: &impl Engine, ids: &[&str]) {
+    for id in ids {
         let get = |what: &str| engine.exec(id, &format!("/usr/bin/getent {what}"));
         eventually("the resolver", || get("hosts example.internal").starts_with("10.0.0.77 "));
-        let amazon = get("hosts s3.eu-west-1.amazonaws.com");
-        assert!(amazon.starts_with("10.0.0.78 "), "{id}: {amazon}");
+        let amazon = "ahostsv4 s3.eu-west-1.amazonaws.com";
+        let connections = connections(engine, id);
+        assert!(get(amazon).starts_with("10.0.0.78 "), "{id}: {}", get(amazon));
+        assert_eq!(connections, self::connections(engine, id), "{id}: by UDP");
+        let by_tcp = format!("/bin/sh -c 'RES_OPTIONS=use-vc exec /usr/bin/getent {amazon}'");
+        assert!(engine.exec(id, &by_tcp).starts_with("10.0.0.78 "), "{id}: by TCP");
         let many = get("ahostsv4 long.internal");
         assert_eq!(many.lines().filter(|line| line.contains("STREAM")).count(), 64, "{id}: {many}");
+        assert_eq!(connections + 2, self::connections(engine, id), "{id}: by TCP");
         assert!(get("hosts localhost").starts_with("127.0.0.1 "), "{id}");
         assert_eq!(engine.exec(id, "/bin/hostname -i"), "10.0.0.5", "{id}");
         let mounts = engine.exec(id, "/bin/cat /proc/self/mountinfo");
         let ours = mounts.lines().filter(|line| line.contains(" - tmpfs oci-awsvpc-hook ro"));
         assert_eq!(ours.count(), 3, "{id}: {mounts}");
     }
-    engine.stop("pause");
-    engine.remove(&["app", "pause"]);
-    machine.instance.assert_home();
+}
+
+/// How many TCP connections a container's network has opened.
+fn connections(engine: &impl Engine, id: &str) -> u32 {
+    let text = engine.exec(id, "/bin/cat /proc/net/snmp");
+    let numbers = text.lines().filter(|line| line.starts_with("Tcp: ")).nth(1);
+    let opened = numbers.and_then(|line| line.split(' ').nth(5));
+    opened.and_then(|number| number.parse().ok()).expect("ActiveOpens")
 }
 
 #[test]
@@ -89,6 +124,12 @@ fn a_task_knows_names_under_podman() {
     for runtime in ["runc", "crun"] {
         resolve(&Podman::on(machine(), runtime));
     }
+}
+
+#[test]
+#[ignore = "needs real root: drives containerd"]
+fn a_task_knows_names_under_containerd() {
+    resolve(&Containerd::on(machine(), "crun"));
 }
 
 /// What becomes of a task whose image is made so: whether it starts, what is logged, and what it shows.
