@@ -1,5 +1,6 @@
 #!/bin/bash
-# A task with the awsvpc network, under real runc, in a VPC made of network namespaces.
+# A task with the awsvpc network, under real runc, in a VPC made of network namespaces: with a router, a name
+# server and a web server.
 #
 #   tests/demo.sh path/to/oci-awsvpc-hook
 #
@@ -17,6 +18,7 @@ task=ecs-front-envoy-5
 pause=$task-internalecspause
 web=$task-envoy-sds
 app=$task-front-envoy
+name=hello.example.internal
 failed=0
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
@@ -52,6 +54,7 @@ on() { local netns=$1; shift; nsenter --net="/run/netns/$netns" -- "$@"; }
 runc() { on "$instance" runc --root "$work/state" "$@"; }
 pid_of() { cat "$work/$1.pid"; }
 inside() { nsenter --target "$(pid_of "$1")" --net -- "${@:2}"; }
+run_in() { runc exec "$1" /bin/busybox "${@:2}"; }
 # Debian 12's static busybox crashes at wget -T.
 get() { runc exec "$app" /bin/busybox timeout 2 /bin/busybox wget -q -O - "http://$1"; }
 
@@ -68,9 +71,9 @@ clean_up() {
     rm -rf "$work"
 } 2>/dev/null
 
-# bundle ID ARGS EXTRA NETWORK: a bundle for runc. ARGS, NETWORK and EXTRA are parts of its JSON.
+# bundle ID ARGS ANNOTATIONS NETWORK: a bundle for runc that calls the hook. All but ID are parts of its JSON.
 bundle() {
-    local id=$1 args=$2 extra=$3 network=$4
+    local id=$1 args=$2 annotations=$3 network=$4
     mkdir -p "$work/$id"
     cat >"$work/$id/config.json" <<JSON
 {
@@ -87,7 +90,14 @@ bundle() {
   ],
   "linux": {
     "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, $network]
-  }$extra
+  },
+  "annotations": {
+    $annotations
+  },
+  "hooks": {
+    "prestart": [{"path": "$hook", "args": ["oci-awsvpc-hook", "prestart"], "timeout": 60}],
+    "poststop": [{"path": "$hook", "args": ["oci-awsvpc-hook", "poststop"], "timeout": 60}]
+  }
 }
 JSON
 }
@@ -121,6 +131,7 @@ on $instance ip link set eth0 up
 on $instance ip route add default via 10.0.9.1
 until on $instance ip link show eth0 | grep -q 'state UP'; do sleep 0.01; done
 on $router ip addr add 169.254.169.254/32 dev lo
+on $router ip addr add 169.254.169.253/32 dev lo
 show on $instance ip -brief link
 
 echo '{"RoleArn":"arn:aws:iam::123456789012:role/task","AccessKeyId":"ASIAEXAMPLE","Expiration":"2030-01-01T00:00:00Z"}' \
@@ -131,21 +142,18 @@ echo 'hello from the application next door' >"$work/rootfs/www/index.html"
 on $instance busybox httpd -p 127.0.0.1:51679 -h "$work/credentials"
 on $router busybox httpd -p 10.0.0.1:80 -h "$work/vpc"
 on $router busybox httpd -p 169.254.169.254:80 -h "$work/metadata"
+# It is ready when this returns.
+on $router dnsmasq --conf-file=/dev/null --pid-file= --user=root --no-hosts --no-resolv --bind-interfaces \
+    --listen-address=169.254.169.253 --local=/internal/ --host-record="$name,10.0.0.1"
 claim "the instance itself reaches its metadata service" \
     on $instance busybox timeout 2 busybox wget -q -O - http://169.254.169.254/
 
 step "The task's pause container: runc calls the hook"
-bundle "$pause" '["/bin/busybox", "sleep", "1000"]' ",
-  \"annotations\": {
-    \"com.amazonaws.ecs.container-name\": \"~internal~ecs~pause\",
+bundle "$pause" '["/bin/busybox", "sleep", "1000"]' \
+    "\"com.amazonaws.ecs.container-name\": \"~internal~ecs~pause\",
     \"com.amazonaws.ecs.eni.mac-address\": \"$eni\",
     \"com.amazonaws.ecs.eni.ipv4-addresses\": \"10.0.0.5\",
-    \"com.amazonaws.ecs.eni.subnet-gateway-ipv4-address\": \"10.0.0.1/24\"
-  },
-  \"hooks\": {
-    \"prestart\": [{\"path\": \"$hook\", \"args\": [\"oci-awsvpc-hook\", \"prestart\"], \"timeout\": 60}],
-    \"poststop\": [{\"path\": \"$hook\", \"args\": [\"oci-awsvpc-hook\", \"poststop\"], \"timeout\": 60}]
-  }" '{"type": "network"}'
+    \"com.amazonaws.ecs.eni.subnet-gateway-ipv4-address\": \"10.0.0.1/24\"" '{"type": "network"}'
 sed -n '/"annotations"/,/^  }/p' "$work/$pause/config.json"
 start "$pause"
 claim "the pause container runs" inside "$pause" true
@@ -156,17 +164,23 @@ ip netns attach $mounted "$(pid_of "$pause")"
 
 step "Two applications join its namespace"
 joined="{\"type\": \"network\", \"path\": \"/proc/$(pid_of "$pause")/ns/net\"}"
-bundle "$web" '["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]' '' "$joined"
-bundle "$app" '["/bin/busybox", "sleep", "1000"]' '' "$joined"
-start "$web"
-start "$app"
+for id in "$web" "$app"; do
+    case $id in
+    "$web") command='"httpd", "-f", "-p", "8080", "-h", "/www"' ;;
+    "$app") command='"sleep", "1000"' ;;
+    esac
+    bundle "$id" "[\"/bin/busybox\", $command]" \
+        "\"com.amazonaws.ecs.container-name\": \"${id#"$task-"}\"" "$joined"
+    grep container-name "$work/$id/config.json"
+    start "$id"
+done
 show runc list
 
 step "All three have the same view of the network stack"
 for id in "$app" "$web" "$pause"; do
     printf '%scontainer %s%s\n' "$dim" "$id" "$plain"
-    inside "$id" ip link show
-    claim "$id has lo, ecs-eth0 and the ENI, mtu 9001" \
+    inside "$id" ip -brief link
+    claim "it has lo, ecs-eth0 and the ENI, mtu 9001" \
         inside "$id" sh -c "ip -o link show up | grep -q ' lo:' && ip -o link show up | grep -q ' ecs-eth0@' &&
             ip -o link show up | grep -q ' eth0@.*mtu 9001.*$eni'"
 done
@@ -177,12 +191,22 @@ claim "the default route leads through the ENI" \
 claim "the credentials are behind the bridge" \
     inside "$pause" sh -c 'ip route | grep -qx "169.254.170.2 via 169.254.172.1 dev ecs-eth0 "'
 
+step "Names: files that the hook has mounted in each of them"
+show run_in "$app" cat /etc/resolv.conf
+show run_in "$app" cat /etc/hosts
+for id in "$app" "$web" "$pause"; do
+    claim "$id resolves a name" grep -qw '10\.0\.0\.1' <(run_in "$id" nslookup $name)
+done
+show run_in "$app" hostname -i
+claim "its own address is the ENI's" [ "$(run_in "$app" hostname -i)" = 10.0.0.5 ]
+
 step "What the applications can do"
 claim "talk to each other over localhost" \
     grep -q 'next door' <(get 127.0.0.1:8080/)
 show get 169.254.170.2/v2/credentials/task-1
 claim "fetch their credentials" grep -q AccessKeyId <(get 169.254.170.2/v2/credentials/task-1)
-claim "reach the VPC" grep -q 'hello from the VPC' <(get 10.0.0.1/)
+show get $name/
+claim "call others in the VPC by name" grep -q 'hello from the VPC' <(get $name/)
 claim "be reached from the VPC" \
     grep -q 'next door' <(on $router busybox timeout 2 busybox wget -q -O - http://10.0.0.5:8080/)
 claim "not reach the instance's metadata service" cannot get 169.254.169.254/

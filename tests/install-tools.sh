@@ -25,11 +25,11 @@ iptables-legacy iptables iptables-legacy
 strace strace strace
 ethtool ethtool ethtool
 hostname hostname hostname
+dnsmasq dnsmasq-base dnsmasq
 python3 python3 python3
 /usr/bin/time time time'
 needs_for_bench='/usr/lib/cni/host-device containernetworking-plugins containernetworking-plugins'
 needs_for_engines='crun crun crun
-dnsmasq dnsmasq-base dnsmasq
 podman podman podman
 catatonit catatonit catatonit
 pip3 python3-pip python3-pip

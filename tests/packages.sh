@@ -28,6 +28,9 @@ files_of_rpm() {
         sed 's,zsh/site-functions,zsh/vendor-completions,; s,/changelog$,&.gz,'
 }
 claim "they contain the same files" is "$(files_of_rpm | sort)" "$(files_of_deb | sort)"
+# shellcheck disable=SC2012 # no name here has anything odd in it
+claim "they register the hook as hooks.d of the sources does, for applications too" \
+    is "$(files_of_deb | grep '/oci/hooks.d/.*json$' | xargs -n 1 basename)" "$(ls hooks.d)"
 for page in oci-awsvpc-hook.1 oci-awsvpc-runtime.1 oci-awsvpc-hook.5; do
     claim "the page $page is right for every terminal" \
         is "$(LC_ALL=C man --warnings=w -l "$folder/generated/$page" 2>&1 >/dev/null)" ""

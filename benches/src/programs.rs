@@ -11,17 +11,21 @@ use std::{net::Ipv4Addr, path::Path, process::Command, time::Duration};
 /// Where Debian puts them.
 const CNI: &str = "/usr/lib/cni";
 
-/// The state that a runtime would write.
-pub fn state(pause: &Pause, mac: &str) -> String {
-    let annotations = json!({
+/// What makes a container a task's pause container.
+pub fn annotations(mac: &str) -> Value {
+    json!({
         "com.amazonaws.ecs.container-name": "~internal~ecs~pause",
         "com.amazonaws.ecs.eni.mac-address": mac,
         "com.amazonaws.ecs.eni.ipv4-addresses": "10.0.0.5/24",
         "com.amazonaws.ecs.eni.subnet-gateway-ipv4-address": "10.0.0.1/24",
-    });
+    })
+}
+
+/// The state that a runtime would write. It has no bundle, and so gets no files.
+pub fn state(pause: &Pause, mac: &str) -> String {
     json!({
         "ociVersion": "1.0.2", "id": pause.id, "status": "creating", "pid": pause.pid(),
-        "bundle": "/nonexistent", "annotations": annotations,
+        "bundle": "/nonexistent", "annotations": annotations(mac),
     })
     .to_string()
 }
@@ -47,7 +51,7 @@ impl Programs {
         let state = json!({
             "ociVersion": "1.0.2", "id": "web", "status": "creating", "pid": 1,
             "bundle": "/nonexistent",
-            "annotations": {"com.amazonaws.ecs.container-name": "web"},
+            "annotations": {"io.kubernetes.cri.container-name": "web"},
         });
         complete(self.hook("prestart"), &instance.netns, &state.to_string())
     }

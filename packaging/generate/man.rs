@@ -31,10 +31,10 @@ const RUNTIME_DESCRIPTION: [&str; 3] = [
     "An OCI runtime for container engines that do not read hooks.d: bare runc and crun, containerd, \
      and Docker. It takes the arguments of runc(8) or crun(1).",
     "At create and run, it looks into the bundle. If the annotations say that this is a task's pause \
-     container, or another container of a task, it registers oci-awsvpc-hook(1) in the bundle's config.json, unless it is registered \
-     there. A config.json that is a pipe is left to the real runtime. Then, as for any other container \
-     and command, it becomes the real runtime: with the same arguments, environment, open files and \
-     signals.",
+     container, or another container of a task, it registers oci-awsvpc-hook(1) in the bundle's \
+     config.json, unless it is registered there. A config.json that is a pipe is left to the real \
+     runtime. Then, as for any other container and command, it becomes the real runtime: with the same \
+     arguments, environment, open files and signals.",
     "The real runtime is what runtime.path in the configuration says; by default the first runc, else \
      the first crun, in /usr/local/sbin, /usr/local/bin, /usr/sbin and /usr/bin.",
 ];
@@ -87,7 +87,11 @@ fn commands(command: &Command) -> Roff {
 /// The wrapper's page, section 1.
 pub fn runtime_page(date: &str) -> String {
     let mut roff = title(RUNTIME, "1", date, "User Commands");
-    name(&mut roff, RUNTIME, "an OCI runtime that gives a task's pause container its network");
+    name(
+        &mut roff,
+        RUNTIME,
+        "an OCI runtime that gives a task's containers their network and names",
+    );
     roff.control("SH", ["SYNOPSIS"]);
     roff.text([bold(RUNTIME), roman(" ["), italic("ARGUMENT"), roman("...]")]);
     roff.control("SH", ["DESCRIPTION"]);

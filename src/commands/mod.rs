@@ -154,8 +154,10 @@ fn untold(cli: &Cli, state: State, config: Result<Config>) -> Result<()> {
 
 fn report(cli: &Cli, timings: &Timings) {
     match cli.timings {
-        // The work is done: nobody to read this is no reason to fail.
-        Some(TimingsFormat::Json) => writeln!(std::io::stderr(), "{}", timings.to_json()).ok(),
+        // In one piece. The work is done: nobody to read this is no reason to fail.
+        Some(TimingsFormat::Json) => {
+            std::io::stderr().write_all(format!("{}\n", timings.to_json()).as_bytes()).ok()
+        }
         None => None,
     };
 }

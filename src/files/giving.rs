@@ -62,9 +62,9 @@ impl<'a> Receiver<'a> {
         if policy == Policy::Never {
             return Ok(None);
         }
-        let (space, own) = (MountSpace::of_pid(pid)?, MountSpace::current()?);
+        let space = MountSpace::of_pid(pid)?;
         let is_first = MountSpace::of_pid(1).is_ok_and(|first| first.is(&space));
-        if space.is(&own) || is_first {
+        if space.is(MountSpace::home()?) || is_first {
             return Ok(None);
         }
         let bundle = Bundle::read(folder)?.filter(|bundle| bundle.rootfs != Path::new("/"));

@@ -127,10 +127,13 @@ pub(super) fn read_config(bundle: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.doing(doing)?,
     };
-    if !file.metadata().doing(doing)?.is_file() {
+    let metadata = file.metadata().doing(doing)?;
+    if !metadata.is_file() {
         return refuse("not a file").doing(doing);
     }
-    let mut text = Vec::new();
+    // With room for all of it and for the end to be seen: two reads, and no more.
+    let room = usize::try_from(metadata.len().min(MAX_CONFIG) + 1).unwrap_or_default();
+    let mut text = Vec::with_capacity(room);
     file.take(MAX_CONFIG + 1).read_to_end(&mut text).doing(doing)?;
     if text.len() as u64 > MAX_CONFIG {
         return refuse("it has more than 16 MiB").doing(doing);

@@ -5,7 +5,10 @@ use crate::{
     kernel::mounts::{KIND, SOURCE, errno},
 };
 use rustix::fs::{AtFlags, StatxFlags, statx};
-use std::{fs, os::fd::AsFd};
+use std::{fs::File, io::Read, os::fd::AsFd};
+
+/// Room for the mounts of most containers, in bytes.
+const ROOM: usize = 8 << 10;
 
 /// The mounts of a process at one moment.
 #[derive(Debug)]
@@ -27,7 +30,11 @@ impl Mounts {
     /// It is gone.
     pub fn of_pid(pid: i32) -> Result<Self> {
         let path = format!("/proc/{pid}/mountinfo");
-        Ok(Self(fs::read_to_string(&path).doing(|| format!("reading {path}"))?))
+        // Some containers have fifty: not by a few lines at a time.
+        let mut text = String::with_capacity(ROOM);
+        let read = File::open(&path).and_then(|mut file| file.read_to_string(&mut text));
+        read.doing(|| format!("reading {path}"))?;
+        Ok(Self(text))
     }
 
     /// The mount that an open file is on; `None` if it is not among them.
@@ -62,7 +69,6 @@ pub fn mount_id(file: &impl AsFd) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
 
     #[test]
     fn a_mount_is_found_by_its_number() {

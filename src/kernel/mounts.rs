@@ -20,6 +20,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::fs::MetadataExt,
     },
+    sync::OnceLock,
 };
 
 /// What our file systems are called in `/proc/PID/mountinfo`.
@@ -41,12 +42,17 @@ pub struct MountSpace {
 }
 
 impl MountSpace {
-    /// That of this thread.
+    /// That of this process, which every visit to another one comes back to; opened once.
     ///
     /// # Errors
     /// `/proc` is not there.
-    pub fn current() -> Result<Self> {
-        Self::open("/proc/thread-self/ns/mnt")
+    pub fn home() -> Result<&'static Self> {
+        static HOME: OnceLock<MountSpace> = OnceLock::new();
+        if let Some(home) = HOME.get() {
+            return Ok(home);
+        }
+        let home = Self::open("/proc/thread-self/ns/mnt")?;
+        Ok(HOME.get_or_init(|| home))
     }
 
     /// That of a process.
@@ -76,7 +82,7 @@ impl MountSpace {
     /// # Errors
     /// The namespace cannot be entered, or `work` fails.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let home = Self::current()?;
+        let home = Self::home()?;
         setns(&self.file, CloneFlags::CLONE_NEWNS)
             .map_err(KernelError::from)
             .doing(|| "entering the mount namespace")?;
@@ -89,7 +95,7 @@ impl MountSpace {
 
 /// A thread that is in another mount namespace than its own.
 struct Visit {
-    home: MountSpace,
+    home: &'static MountSpace,
 }
 
 impl Drop for Visit {
@@ -111,7 +117,7 @@ impl Drop for Visit {
 /// # Errors
 /// The kernel does not let us.
 pub fn files(texts: &[(&str, &str)]) -> Result<Vec<OwnedFd>> {
-    let home = MountSpace::current()?;
+    let home = MountSpace::home()?;
     unshare(CloneFlags::CLONE_NEWNS)
         .map_err(KernelError::from)
         .doing(|| "making a mount namespace")?;

@@ -51,6 +51,9 @@ claim "dpkg -i" dpkg -i "$old"
 claim "podman run" start_task
 claim "the task has its network" task_has_network
 claim "the ENI has left the instance" cannot ip link show eth1
+claim "it knows the VPC's name server" knows_names exec task
+# shellcheck disable=SC2086 # words are what they are
+claim "so does an application" knows_names run --rm --network container:task $app pause
 before=$(network_of_task)
 # The ENI is played by a veth here, which would die with the namespace; a real one goes home. So
 # keep the namespace, by a mount, as containerd does.
@@ -63,6 +66,8 @@ claim "a pause container calls the hook twice: this way of counting sees it" is 
     --annotation com.amazonaws.ecs.eni.mac-address=02:5a:a1:1a:43:43 \
     --annotation com.amazonaws.ecs.eni.stay-down=true \
     --annotation com.amazonaws.ecs.eni.ipv4-addresses=10.0.0.6 pause true)" 2
+# shellcheck disable=SC2086 # words are what they are
+claim "an application calls it once" is "$(calls podman run --rm --network none $app pause true)" 1
 claim "without annotations, the hook is never called" \
     is "$(calls podman run --rm --network none pause true)" 0
 claim "with another value, the hook is never called" is "$(calls podman run --rm --network none \

@@ -4,6 +4,7 @@
 failed=0
 eni=02:5a:a1:1a:43:42
 hook=/usr/libexec/oci/hooks.d/oci-awsvpc-hook
+app='--annotation com.amazonaws.ecs.container-name=app'
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -86,6 +87,7 @@ TOML
     cp "$(command -v busybox)" $root/bin/busybox
     ln -s busybox $root/bin/sleep
     ln -s busybox $root/bin/true
+    ln -s busybox $root/bin/cat
     tar -C $root -c . | podman import --quiet - pause >/dev/null
 }
 
@@ -113,6 +115,9 @@ task_has_network() {
         in_task ip route | grep -x '169.254.170.2 via 169.254.172.1 dev ecs-eth0 ' &&
         in_task busybox ping -c 1 -W 5 10.0.0.1
 }
+
+# knows_names ARGUMENT...: a container that podman starts, or a running one.
+knows_names() { podman "$@" cat /etc/resolv.conf | grep -x 'nameserver 169.254.169.253'; }
 
 # How often a program that runs a container ran the hook: strace saw it.
 calls() {

@@ -62,6 +62,9 @@ make_instance
 make_podman
 claim "podman run" start_task
 claim "the task has its network" task_has_network
+claim "it knows the VPC's name server" knows_names exec task
+# shellcheck disable=SC2086 # words are what they are
+claim "so does an application" knows_names run --rm --network container:task $app pause
 # Kept, so that the veth that plays the ENI does not die with it.
 ip netns attach task "$(podman inspect --format '{{.State.Pid}}' task)"
 before=$(network_of_task) host=$(host_side)
