@@ -11,6 +11,7 @@ use crate::{
         detect::is_application,
     },
     process::{logging, privileges, timings::Timings},
+    task::names::Policy,
 };
 
 /// Gives an application the files of the task whose network it has joined. About a container that is none, nothing is
@@ -25,7 +26,14 @@ pub fn start(cli: &Cli, container: &Container, annotations: &Annotations, config
     let Some(task) = application::task_of(container) else { return };
     timings.lap("look");
     logging::open(config.log, cli.log_level);
-    let policy = annotations::policy_of(annotations).ok().flatten();
+    let policy = annotations::policy_of(annotations).unwrap_or_else(|error| {
+        log::warn!(
+            "container {} starts without files that name hosts: {}",
+            container.id,
+            error.line()
+        );
+        Some(Policy::Never)
+    });
     let files = application::give(container, &task, policy.unwrap_or(config.dns.files));
     timings.lap("files");
     if let Some(files) = files {

@@ -8,12 +8,7 @@ use crate::{
     error::{Result, refuse},
     input::{bundle::read_linked_file, container::Container},
     kernel::{
-        mountinfo::Mounts,
-        mounts::{self, MountSpace, clone_of},
-        netns::Netns,
-        process,
-        rootfs::Rootfs,
-        sides::Space,
+        mountinfo::Mounts, mounts::MountSpace, netns::Netns, process, rootfs::Rootfs, sides::Space,
         uts,
     },
     net::process::Process,
@@ -61,62 +56,41 @@ fn try_give(container: &Container, task: &Record, policy: Policy) -> Result<Opti
         return Ok(None);
     };
     let Some(receiver) = Receiver::of(container, policy)? else { return Ok(None) };
-    let mut files = files_of(pause)?;
-    if files.is_empty() {
+    let mut texts = texts_of(pause)?;
+    if texts.is_empty() {
         return Ok(None);
     }
-    let named = name(container, &receiver, &files);
-    files.retain(|file| receiver.wants(file.name));
-    let own = receiver.bundle.hostname.as_ref();
-    let files: Result<Vec<_>> =
-        files.into_iter().map(|file| Ok((file.name, for_one(file, own)?))).collect();
-    let mut outcome = receiver.give(&files?)?;
+    let named = name(container, &receiver, &texts);
+    for (_, hosts) in texts.iter_mut().filter(|(name, _)| *name == "hosts") {
+        // If the engine gave it a name of its own, its hosts know it by that, too.
+        let own = receiver.bundle.hostname.as_ref();
+        if let Some(more) = own.and_then(|own| content::with_name(hosts, own)) {
+            *hosts = more;
+        }
+    }
+    let mut outcome = receiver.give(&texts)?;
     outcome.failures.extend(named.err());
     Ok(Some(outcome))
 }
 
 /// Tells a container that nobody has named its task's name, by which its hosts know it: it would have the instance's.
-fn name(container: &Container, receiver: &Receiver, files: &[File]) -> Result<bool> {
-    let file = files.iter().find(|file| file.name == "hostname");
-    let (Some(file), Some(pid), true) = (file, container.pid, receiver.bundle.is_nameless) else {
+fn name(container: &Container, receiver: &Receiver, texts: &[(&str, String)]) -> Result<bool> {
+    let text = texts.iter().find(|(name, _)| *name == "hostname");
+    let (Some((_, text)), Some(pid), true) = (text, container.pid, receiver.bundle.is_nameless())
+    else {
         return Ok(false);
     };
-    match HostName::own(file.text().trim_end()) {
+    match HostName::own(text.trim_end()) {
         Ok(name) => uts::name(pid, name.as_str()),
         Err(_) => Ok(false),
     }
 }
 
-/// A file of a pause container.
-struct File {
-    name: &'static str,
-    /// What it is there.
-    open: OwnedFd,
-    /// Another mount of it.
-    mount: OwnedFd,
-}
-
-impl File {
-    /// What it says; nothing, if a task made something else of it.
-    fn text(&self) -> String {
-        read_linked_file(Path::new(&format!("/proc/self/fd/{}", self.open.as_raw_fd())))
-    }
-}
-
-/// The file as an application gets it: if the engine gave that a name of its own, its hosts know it by that, too.
-fn for_one(file: File, own: Option<&HostName>) -> Result<OwnedFd> {
-    let Some(own) = own.filter(|_| file.name == "hosts") else { return Ok(file.mount) };
-    match content::with_name(&file.text(), own) {
-        Some(text) => {
-            let mut mounts = mounts::files(&[(file.name, &text)])?;
-            Ok(mounts.pop().unwrap_or(file.mount))
-        }
-        None => Ok(file.mount),
-    }
-}
-
-/// More mounts of the files that a pause container has of us. What it has put in their places is not handed on.
-fn files_of(pause: Process) -> Result<Vec<File>> {
+/// What the files say that a pause container has of us. What it has put in their places is not handed on.
+///
+/// Texts, and no more mounts of the same files: those would be peers of the pause container's, if it makes those
+/// shared, and get whatever it mounts over them.
+fn texts_of(pause: Process) -> Result<Vec<(&'static str, String)>> {
     let (space, mounts) = (MountSpace::of_pid(pause.pid)?, Mounts::of_pid(pause.pid)?);
     // Opened, it is the one of whoever had the number then.
     if !process::is_alive(pause) {
@@ -125,15 +99,20 @@ fn files_of(pause: Process) -> Result<Vec<File>> {
     if space.is(MountSpace::home()?) {
         return Ok(Vec::new());
     }
-    space.within(|| {
+    let files = space.within(|| {
         let (root, mut files) = (Rootfs::open(Path::new("/"))?, Vec::new());
         for name in FILES {
-            let Ok(Some(open)) = root.find(name) else { continue };
-            if mounts.of(&open)?.is_some_and(|mount| mount.is_ours) {
-                let mount = clone_of(&open)?;
-                files.push(File { name, open, mount });
+            let Ok(Some(file)) = root.find(name) else { continue };
+            if mounts.of(&file)?.is_some_and(|mount| mount.is_ours) {
+                files.push((name, file));
             }
         }
         Ok(files)
-    })
+    })?;
+    // It may have mounted a file system of our name, and a pipe in it.
+    let text = |file: OwnedFd| {
+        read_linked_file(Path::new(&format!("/proc/thread-self/fd/{}", file.as_raw_fd())))
+    };
+    let texts = files.into_iter().map(|(name, file)| (name, text(file)));
+    Ok(texts.filter(|(_, text)| !text.is_empty()).collect())
 }

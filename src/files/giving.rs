@@ -9,7 +9,7 @@ use crate::{
     },
     kernel::{
         mountinfo::{Mounts, mount_id},
-        mounts::{MountSpace, attach},
+        mounts::{self, MountSpace, attach},
         rootfs::Rootfs,
     },
     task::names::Policy,
@@ -24,8 +24,7 @@ pub const FILES: [&str; 3] = ["resolv.conf", "hosts", "hostname"];
 
 /// A container that is to get files.
 #[derive(Debug)]
-pub struct Receiver<'a> {
-    id: &'a str,
+pub struct Receiver {
     pid: i32,
     /// What its bundle says.
     pub bundle: Bundle,
@@ -48,13 +47,13 @@ enum Fate {
     Kept,
 }
 
-impl<'a> Receiver<'a> {
+impl Receiver {
     /// `None`: the container has no mount namespace or no root filesystem of its own, or its bundle is not known; or
     /// it is not to get any.
     ///
     /// # Errors
     /// It is gone, or its `config.json` cannot be read.
-    pub fn of(container: &'a Container, policy: Policy) -> Result<Option<Self>> {
+    pub fn of(container: &Container, policy: Policy) -> Result<Option<Self>> {
         let (Some(pid), Some(folder)) = (container.pid.filter(|pid| *pid > 0), container.bundle())
         else {
             return Ok(None);
@@ -68,11 +67,11 @@ impl<'a> Receiver<'a> {
             return Ok(None);
         }
         let bundle = Bundle::read(folder)?.filter(|bundle| bundle.rootfs != Path::new("/"));
-        Ok(bundle.map(|bundle| Self { id: &container.id, pid, bundle, space, policy }))
+        Ok(bundle.map(|bundle| Self { pid, bundle, space, policy }))
     }
 
     fn origin(&self, name: &str) -> Origin {
-        self.bundle.origin_of(&path(name), self.id)
+        self.bundle.origin_of(&path(name))
     }
 
     /// What the engine's file says, if it has given the container one.
@@ -98,17 +97,20 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Mounts files over what is there.
+    /// Mounts files with these texts over what is there, where it wants them.
     ///
     /// # Errors
-    /// Its root filesystem cannot be reached.
-    pub fn give(&self, files: &[(&'static str, OwnedFd)]) -> Result<Outcome> {
+    /// They cannot be made, or its root filesystem cannot be reached.
+    pub fn give(&self, texts: &[(&'static str, String)]) -> Result<Outcome> {
+        let wanted: Vec<_> = texts.iter().filter(|(name, _)| self.wants(name)).collect();
+        let files = mounts::files(&wanted, self.bundle.mount_label.as_deref())?;
+        let files = wanted.iter().map(|(name, _)| name).zip(&files);
         let mounts = Mounts::of_pid(self.pid)?;
         let mut outcome = Outcome::default();
         outcome.kept.extend(FILES.iter().filter(|name| !self.wants(name)));
         self.space.within(|| {
             let rootfs = Rootfs::open(&self.bundle.rootfs)?;
-            for (name, mount) in files {
+            for (name, mount) in files.clone() {
                 let given = self.give_one(&rootfs, &mounts, name, mount);
                 match given.doing(|| format!("mounting {}", path(name).display())) {
                     Ok(Fate::Given) => outcome.given.push(name),

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::Result,
     input::{config::dns::Dns, container::Container, hosts},
-    kernel::{mounts, uts},
+    kernel::uts,
     process::privileges,
     task::{
         Task,
@@ -37,14 +37,10 @@ fn try_give(
     let content = content::Task { addresses, names, dns, own, engine_hosts: &engine_hosts };
     let hostname = content.hostname();
     let texts = [content.resolv_conf(), content.hosts(), format!("{hostname}\n")];
-    let wanted: Vec<(&'static str, &str)> = FILES
-        .into_iter()
-        .zip(texts.iter().map(String::as_str))
-        .filter(|(name, _)| receiver.wants(name))
-        .collect();
-    let files = wanted.iter().map(|(name, _)| *name).zip(mounts::files(&wanted)?);
-    let mut outcome = receiver.give(&files.collect::<Vec<_>>())?;
-    outcome.failures.extend(name(container, own, &hostname).err());
+    let mut outcome = receiver.give(&FILES.into_iter().zip(texts).collect::<Vec<_>>())?;
+    let told =
+        if receiver.bundle.has_own_uts { name(container, own, &hostname) } else { Ok(false) };
+    outcome.failures.extend(told.err());
     Ok(Some(outcome))
 }
 

@@ -8,6 +8,7 @@ use crate::{
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 use std::{
+    ffi::OsStr,
     fs::OpenOptions,
     io::Read,
     os::unix::fs::OpenOptionsExt,
@@ -20,6 +21,9 @@ const MAX_FILE: u64 = 256 << 10;
 /// The length of the ids that engines give containers, in hexadecimal digits.
 const ID_LEN: usize = 64;
 
+/// The folder, in that of a container, in which podman and CRI-O keep its files (containers/storage, `store.go`).
+const PODMANS_FOLDER: &str = "userdata";
+
 /// A container's root filesystem, its name, and what is mounted in it.
 #[derive(Debug)]
 pub struct Bundle {
@@ -27,8 +31,11 @@ pub struct Bundle {
     pub rootfs: PathBuf,
     /// Its own name, if it has a valid one.
     pub hostname: Option<HostName>,
-    /// Whether it has a UTS namespace of its own, and nobody has named it: then it has the instance's name.
-    pub is_nameless: bool,
+    /// Whether it has a UTS namespace of its own, and not another container's.
+    pub has_own_uts: bool,
+    /// The label that its engine gives its files (`SELinux`).
+    pub mount_label: Option<String>,
+    has_name: bool,
     mounts: Vec<Mount>,
 }
 
@@ -51,9 +58,11 @@ struct Spec {
     linux: Option<Linux>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Linux {
     namespaces: Option<Vec<Namespace>>,
+    mount_label: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,20 +94,29 @@ impl Bundle {
         let spec: Spec =
             serde_json::from_slice(&text).doing(|| format!("reading {}", path.display()))?;
         let Some(root) = spec.root else { return Ok(None) };
-        let namespaces = spec.linux.and_then(|linux| linux.namespaces).unwrap_or_default();
+        let linux = spec.linux.unwrap_or_default();
+        let namespaces = linux.namespaces.unwrap_or_default();
         let mut uts = namespaces.iter().filter(|namespace| namespace.kind == "uts");
         let is_own = uts.any(|namespace| namespace.path.as_ref().is_none_or(String::is_empty));
         Ok(Some(Self {
             rootfs: folder.join(root.path),
-            is_nameless: is_own && spec.hostname.as_ref().is_none_or(String::is_empty),
+            has_own_uts: is_own,
+            mount_label: linux.mount_label.filter(|label| !label.is_empty()),
+            has_name: spec.hostname.as_ref().is_some_and(|name| !name.is_empty()),
             hostname: spec.hostname.and_then(|name| HostName::own(&name).ok()),
             mounts: spec.mounts.unwrap_or_default(),
         }))
     }
 
+    /// Whether nobody has named it: then it has the instance's name, in a namespace of its own.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.has_own_uts && !self.has_name
+    }
+
     /// Who gave the container the file at this path inside.
     #[must_use]
-    pub fn origin_of(&self, file: &Path, id: &str) -> Origin {
+    pub fn origin_of(&self, file: &Path) -> Origin {
         let file = plain(file);
         // Later mounts lie above earlier ones.
         let mount = self.mounts.iter().rev().find(|mount| {
@@ -108,7 +126,7 @@ impl Bundle {
         match mount {
             None => Origin::Image,
             Some(Mount { destination, source: Some(source) })
-                if plain(destination) == file && is_of_engine(source, id) =>
+                if plain(destination) == file && is_of_engine(source) =>
             {
                 Origin::Engine(source.clone())
             }
@@ -131,13 +149,17 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// Whether this is where an engine keeps what it makes for a container: in a folder that is called as that, or the
-/// container whose network this one joins, is. Nobody knows that name before, to mount it from there.
-fn is_of_engine(source: &Path, id: &str) -> bool {
-    let is_id = |name: &str| {
-        name == id || name.len() == ID_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// container whose network this one joins, is. Nobody knows that name before, to mount it from there. (A volume without
+/// a name has one like that, too, but its files are one folder below.)
+fn is_of_engine(source: &Path) -> bool {
+    let is_id = |name: &OsStr| {
+        name.len() == ID_LEN && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)
     };
-    let folders = source.parent().into_iter().flat_map(Path::components);
-    folders.filter_map(|folder| folder.as_os_str().to_str()).any(is_id)
+    let folder = source.parent().map(|folder| match folder.parent() {
+        Some(above) if folder.file_name() == Some(OsStr::new(PODMANS_FOLDER)) => above,
+        _ => folder,
+    });
+    folder.and_then(Path::file_name).is_some_and(is_id)
 }
 
 /// What an engine's file says; nothing, if it is none, or too large.
@@ -180,6 +202,8 @@ mod tests {
                 {{"destination": "/etc/hosts", "source": "/var/lib/docker/containers/{id}/hosts"}},
                 {{"destination": "etc/./x/../resolv.conf", "source": "/home/{id}.conf"}},
                 {{"destination": "/run/bare", "source": "/run/mine/bare"}},
+                {{"destination": "/run/user", "source": "/run/containers/{id}/userdata/user"}},
+                {{"destination": "/run/volume", "source": "/var/lib/docker/volumes/{id}/_data/volume"}},
                 {{"destination": "/srv", "source": "/x/{id}/srv"}},
                 {{"destination": "/"}}]}}"#
         );
@@ -188,12 +212,15 @@ mod tests {
         let bundle = Bundle::read(folder.path()).expect("read").expect("there");
         assert_eq!(bundle.rootfs, folder.path().join("rootfs"));
         assert_eq!(bundle.hostname, None);
-        let origin = |file: &str| bundle.origin_of(Path::new(file), "mine");
+        let origin = |file: &str| bundle.origin_of(Path::new(file));
         let hosts = PathBuf::from(format!("/var/lib/docker/containers/{id}/hosts"));
         assert_eq!(origin("/etc/hosts"), Origin::Engine(hosts));
         assert_eq!(origin("/etc/resolv.conf"), Origin::User);
         assert_eq!(origin("/etc/hostname"), Origin::Image);
-        assert_eq!(origin("/run/bare"), Origin::Engine("/run/mine/bare".into()));
+        assert_eq!(origin("/run/bare"), Origin::User);
+        assert_eq!(origin("/run/volume"), Origin::User);
+        let user = PathBuf::from(format!("/run/containers/{id}/userdata/user"));
+        assert_eq!(origin("/run/user"), Origin::Engine(user));
         assert_eq!(origin("/srv/file"), Origin::User);
     }
 
@@ -212,7 +239,7 @@ mod tests {
             let config = format!(r#"{{"root": {{"path": "rootfs"}}, {members}}}"#);
             std::fs::write(folder.path().join("config.json"), config).expect("written");
             let bundle = Bundle::read(folder.path()).expect("read").expect("there");
-            assert_eq!(bundle.is_nameless, nameless, "{members}");
+            assert_eq!(bundle.is_nameless(), nameless, "{members}");
         }
     }
 

@@ -24,13 +24,16 @@ pub fn is_application(name: &str, config: &Config) -> bool {
 }
 
 /// Whether a container that speaks of an ENI might be a pause container, where the configuration, which decides that,
-/// cannot be read. One with no annotation about an ENI is none, and must start all the same.
+/// cannot be read. One with no annotation about an ENI is none, and must start all the same; so must an application.
 #[must_use]
 pub fn could_be_ours(container: &Container) -> bool {
     let config = Config::default();
     match container.annotations(&config.detect.annotation) {
         Ok(known) => {
-            is_ours(&known.annotations, &config) || annotations::is_meant(&known.annotations)
+            let name = known.annotations.get(&config.detect.annotation);
+            is_ours(&known.annotations, &config)
+                || (annotations::is_meant(&known.annotations)
+                    && !name.is_some_and(|name| is_application(name, &config)))
         }
         // What it says cannot be understood, but it says something about an ENI.
         Err(_) => true,

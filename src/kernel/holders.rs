@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Doing, Result},
-    kernel::netns::Netns,
+    kernel::{mountinfo, netns::Netns},
 };
 use nix::{errno::Errno, libc};
 use std::{
@@ -151,9 +151,9 @@ fn inode_of(name: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn mounts(held: &mut Held, mountinfo: &Path, root: &Path, pid: Option<i32>) {
+fn mounts(held: &mut Held, table: &Path, root: &Path, pid: Option<i32>) {
     // A process that is gone has no mounts.
-    let text = fs::read(mountinfo).unwrap_or_default();
+    let text = mountinfo::read(table).unwrap_or_default();
     for (inode, path) in text.split(|byte| *byte == b'\n').filter_map(mounted) {
         let holders = held.entry(inode).or_default();
         holders.pids.extend(pid);

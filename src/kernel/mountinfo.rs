@@ -1,14 +1,22 @@
 //! The mounts that a process has, as `/proc/PID/mountinfo` shows them (proc(5)).
 
 use crate::{
-    error::{Doing, Result},
+    error::{Doing, Result, refuse},
     kernel::mounts::{KIND, SOURCE, errno},
 };
 use rustix::fs::{AtFlags, StatxFlags, statx};
-use std::{fs::File, io::Read, os::fd::AsFd};
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::AsFd,
+    path::Path,
+};
 
 /// Room for the mounts of most containers, in bytes.
 const ROOM: usize = 8 << 10;
+
+/// How much of a process's mounts is read, in bytes: a hundred thousand can have paths of any length.
+const LIMIT: usize = 4 << 20;
 
 /// The mounts of a process at one moment.
 #[derive(Debug)]
@@ -30,11 +38,11 @@ impl Mounts {
     /// It is gone.
     pub fn of_pid(pid: i32) -> Result<Self> {
         let path = format!("/proc/{pid}/mountinfo");
-        // Some containers have fifty: not by a few lines at a time.
-        let mut text = String::with_capacity(ROOM);
-        let read = File::open(&path).and_then(|mut file| file.read_to_string(&mut text));
-        read.doing(|| format!("reading {path}"))?;
-        Ok(Self(text))
+        let text = read(&path).doing(|| format!("reading {path}"))?;
+        if text.len() == LIMIT {
+            return refuse(format!("{path} is longer than {} MiB", LIMIT >> 20));
+        }
+        Ok(Self(String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// The mount that an open file is on; `None` if it is not among them.
@@ -55,6 +63,14 @@ impl Mounts {
             Some(Mount { is_ours, is_shared })
         }))
     }
+}
+
+/// A file of this kind, as far as it is read.
+pub(super) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    // Some containers have fifty: not by a few lines at a time.
+    let mut text = Vec::with_capacity(ROOM);
+    File::open(path)?.take(LIMIT as u64).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// The number of the mount that an open file is on.

@@ -52,6 +52,10 @@ impl MountSpace {
             return Ok(home);
         }
         let home = Self::open("/proc/thread-self/ns/mnt")?;
+        // To come back asks for more than to leave (`mntns_install`, fs/namespace.c); this moves nothing.
+        setns(&home.file, CloneFlags::CLONE_NEWNS)
+            .map_err(KernelError::from)
+            .doing(|| "making sure of the way back to the instance's mount namespace")?;
         Ok(HOME.get_or_init(|| home))
     }
 
@@ -109,29 +113,32 @@ impl Drop for Visit {
     }
 }
 
-/// Files with these names and texts, each as a mount of its own that is nowhere yet. They cannot be written.
+/// Files with these names and texts, each as a mount of its own that is nowhere yet. They cannot be written. Where the
+/// container's files have a label (`SELinux`), these have the same: it could not read them otherwise.
 ///
 /// The file system is attached for an instant, in a mount namespace that nobody else sees: only what is attached can
 /// be cloned (before Linux 6.15).
 ///
 /// # Errors
 /// The kernel does not let us.
-pub fn files(texts: &[(&str, &str)]) -> Result<Vec<OwnedFd>> {
+pub fn files(texts: &[&(&str, String)], label: Option<&str>) -> Result<Vec<OwnedFd>> {
     let home = MountSpace::home()?;
     unshare(CloneFlags::CLONE_NEWNS)
         .map_err(KernelError::from)
         .doing(|| "making a mount namespace")?;
     let visit = Visit { home };
-    let outcome = make(texts);
+    let outcome = make(texts, label);
     drop(visit);
     outcome.doing(|| "making a file system")
 }
 
-fn make(texts: &[(&str, &str)]) -> Result<Vec<OwnedFd>, KernelError> {
+fn make(texts: &[&(&str, String)], label: Option<&str>) -> Result<Vec<OwnedFd>, KernelError> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(errno)?;
     let context = fsopen(KIND, FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
-    for (key, value) in [("source", SOURCE), ("size", "1m"), ("mode", "0755")] {
+    let options = [("source", SOURCE), ("size", "1m"), ("mode", "0755")];
+    // mount(8): `context`.
+    for (key, value) in options.into_iter().chain(label.map(|label| ("context", label))) {
         fsconfig_set_string(&context, key, value).map_err(errno)?;
     }
     fsconfig_create(&context).map_err(errno)?;
@@ -160,17 +167,6 @@ fn write(folder: &OwnedFd, name: &str, text: &str) -> Result<(), KernelError> {
 fn clone(folder: &OwnedFd, name: &str) -> Result<OwnedFd, KernelError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     open_tree(folder, name, flags).map_err(errno)
-}
-
-/// Another mount of the same file, which is nowhere yet.
-///
-/// # Errors
-/// The kernel does not let us.
-pub fn clone_of(mount: &OwnedFd) -> Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH;
-    Ok(open_tree(mount, "", flags).map_err(errno)?)
 }
 
 /// Mounts what is nowhere yet over an open file.

@@ -38,7 +38,8 @@ fn nobody_but_the_kernel_can_answer_the_hook() {
         let (instance, pause) = (Instance::new(), Pause::new());
         let hook = Stopped::after(pause.call("prestart"), &instance, number);
         assert!(hook.is_on_its_way, "{number}");
-        for (netns, count) in [(&instance.netns, &mut of_instance), (&pause.netns(), &mut of_task)] {
+        for (netns, count) in [(&instance.netns, &mut of_instance), (&pause.netns(), &mut of_task)]
+        {
             let answers = answers(netns, hook.pid());
             assert!(answers.iter().all(|answer| answer == "ECONNREFUSED"), "{number}: {answers:?}");
             *count += answers.len();
