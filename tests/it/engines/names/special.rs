@@ -11,6 +11,7 @@ use crate::{
     fixtures::{ENI_MAC, annotations, eventually},
 };
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 fn ask_by_ipv6(engine: &impl Engine) {
     let instance = &engine.machine().instance;
@@ -105,5 +106,44 @@ fn a_task_is_called_as_its_annotations_say() {
         let short = engine.exec("pause", "/usr/bin/getent ahostsv4 web");
         assert!(short.starts_with("10.0.0.5 "), "{runtime}: {short}");
         engine.remove(&["pause"]);
+    }
+}
+
+/// A pause container that may mount can put a file system with our name over its files, or make ours shared.
+#[test]
+#[ignore = "needs real root: drives runc and crun"]
+fn what_a_pause_container_mounts_reaches_applications_as_text_at_most() {
+    let forge = |file: &str| {
+        format!(
+            "busybox mount -t tmpfs oci-awsvpc-hook /dev/shm && cd /dev/shm && {file} && busybox mount -o bind hosts /etc/hosts"
+        )
+    };
+    for runtime in ["runc", "crun"] {
+        for (script, is_given) in [
+            (forge("busybox mkfifo hosts"), false),
+            (forge("busybox mknod hosts c 1 5"), false),
+            (forge("busybox truncate -s 100000000000 hosts"), false),
+            (forge(r"printf '# oci-awsvpc-hook(1) \377' >hosts"), true),
+            ("busybox mount --make-shared /etc/hosts".to_owned(), true),
+        ] {
+            let engine = Bare::new(runtime, Registration::Config("prestart"));
+            engine.start("pause");
+            let in_pause = |script: &str| {
+                let nsenter = format!("nsenter --mount --target {}", engine.pid("pause"));
+                engine.machine().run(&format!("{nsenter} /bin/sh -c \"{script}\""));
+            };
+            in_pause(&script);
+            let begin = Instant::now();
+            engine.join("app", "pause", SLEEP);
+            assert!(begin.elapsed() < Duration::from_secs(10), "{script}: {:?}", begin.elapsed());
+            in_pause("echo evil >/dev/shm/evil && busybox mount -o bind /dev/shm/evil /etc/hosts");
+            let file = |name: &str| engine.exec("app", &format!("/bin/cat /etc/{name}"));
+            assert!(file("resolv.conf").contains("oci-awsvpc-hook(1)"), "{script}");
+            let hosts = file("hosts");
+            assert_eq!(hosts.contains("oci-awsvpc-hook(1)"), is_given, "{script}: {hosts}");
+            assert!(!hosts.contains("evil"), "{script}: {hosts}");
+            engine.stop("pause");
+            engine.remove(&["app", "pause"]);
+        }
     }
 }
