@@ -6,7 +6,10 @@ use crate::{
     kernel::{error::Answer, link::LinkChange, socket::Netlink},
     net::{link::Link, mac::Mac, name::InterfaceName},
     nft::records::Records,
-    snapshot::ownership::{is_eni, strays},
+    snapshot::{
+        labels::looks_own,
+        ownership::{is_eni, strays},
+    },
     task::label::Label,
 };
 use std::{slice, thread, time::Duration};
@@ -23,18 +26,26 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Gives an ENI its own name, which another interface has. False: that one is no ENI that came home under the name
 /// of another.
 ///
-/// First the ENI gives up the name that it has, which a task chose: it could be taken for something else, and another
-/// ENI may be waiting for it. So two ENIs that came home under each other's names, each in the hands of one call, do
-/// not wait for each other.
-pub(super) fn win(instance: &Netlink, index: u32, name: &InterfaceName) -> Result<bool> {
-    instance.set_link(index, &LinkChange::named(ANY_NAME))?;
+/// Where another call has that in hand, the ENI first gives up the name that it has, which may be what that call waits
+/// for. So two ENIs that came home under each other's names, each in the hands of one call, do not wait for each other.
+pub(super) fn win(instance: &Netlink, link: &Link, name: &InterfaceName) -> Result<bool> {
+    let give_up_own = || instance.set_link(link.index, &LinkChange::named(ANY_NAME));
+    let mut has_own = looks_own(&link.name);
+    if !has_own {
+        // Under a name that a task chose, it could be taken for something else.
+        give_up_own()?;
+    }
     for _ in 0..TRIES {
-        match way(instance, index, name)? {
-            Way::Barred => return Ok(false),
-            Way::Free => match instance.set_link(index, &LinkChange::named(name.as_str())) {
+        match way(instance, link.index, name)? {
+            Way::Barred => break,
+            Way::Free => match instance.set_link(link.index, &LinkChange::named(name.as_str())) {
                 Err(error) if error.is_exists() => {}
                 outcome => return Ok(outcome.map(|()| true)?),
             },
+            Way::InHand if has_own => {
+                give_up_own()?;
+                has_own = false;
+            }
             Way::InHand => {}
         }
         thread::sleep(PAUSE);

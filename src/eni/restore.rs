@@ -146,7 +146,7 @@ fn try_restore(instance: &Netlink, link: &Link, label: &Label, at_home: &AtHome)
         Err(error) if renamed && error.is_exists() => {}
         outcome => return Ok(outcome.map(|()| label.name.to_string())?),
     }
-    let won = naming::win(instance, link.index, &label.name)?;
+    let won = naming::win(instance, link, &label.name)?;
     instance.set_link(link.index, &LinkChange { name: None, ..change })?;
     if won {
         return Ok(label.name.to_string());

@@ -86,12 +86,24 @@ fn a_container_that_is_not_ours_opens_no_socket_and_starts_no_thread() {
     let (instance, pause) = (Instance::new(), Pause::new());
     let bundle = tempfile::tempdir().expect("a folder");
     std::fs::write(bundle.path().join("config.json"), "{}").expect("written");
+    let traced = |stage: &str, annotations: Value| {
+        let call = pause.call(stage).field("annotations", annotations);
+        traced(call.field("bundle", json!(bundle.path().to_str())), &instance)
+    };
+    let (named, other) = (json!({"com.amazonaws.ecs.container-name": "web"}), json!({"a": "b"}));
     for stage in ["prestart", "createRuntime", "poststop"] {
-        for annotations in [json!({"com.amazonaws.ecs.container-name": "web"}), json!({"a": "b"})] {
-            let call = pause.call(stage).field("annotations", annotations);
-            let trace = traced(call.field("bundle", json!(bundle.path().to_str())), &instance);
-            assert_eq!(trace.len(), 1, "more than its own execve: {trace:#?}");
-        }
+        let trace = traced(stage, other.clone());
+        assert_eq!(trace.len(), 1, "more than its own execve: {trace:#?}");
+    }
+    let trace = traced("poststop", named.clone());
+    assert_eq!(trace.len(), 1, "more than its own execve: {trace:#?}");
+    // It could have joined a task: that is looked up, and nothing is changed.
+    for stage in ["prestart", "createRuntime"] {
+        let trace = traced(stage, named.clone());
+        let (calls, sockets) = (count(&trace, &["("]), count(&trace, &["socket("]));
+        let questions =
+            ["NFT_MSG_GETSETELEM", "RTM_GETLINK"].map(|kind| count(&trace, &["sendto(", kind]));
+        assert_eq!(calls, 1 + sockets + questions.iter().sum::<usize>(), "{trace:#?}");
     }
 }
 
