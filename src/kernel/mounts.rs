@@ -52,10 +52,6 @@ impl MountSpace {
             return Ok(home);
         }
         let home = Self::open("/proc/thread-self/ns/mnt")?;
-        // To come back asks for more than to leave (`mntns_install`, fs/namespace.c); this moves nothing.
-        setns(&home.file, CloneFlags::CLONE_NEWNS)
-            .map_err(KernelError::from)
-            .doing(|| "making sure of the way back to the instance's mount namespace")?;
         Ok(HOME.get_or_init(|| home))
     }
 
@@ -86,20 +82,31 @@ impl MountSpace {
     /// # Errors
     /// The namespace cannot be entered, or `work` fails.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let home = Self::home()?;
+        let visit = Visit::begin()?;
         setns(&self.file, CloneFlags::CLONE_NEWNS)
             .map_err(KernelError::from)
             .doing(|| "entering the mount namespace")?;
-        let visit = Visit { home };
         let outcome = work();
         drop(visit);
         outcome
     }
 }
 
-/// A thread that is in another mount namespace than its own.
+/// A thread that may be in another mount namespace than its own.
 struct Visit {
     home: &'static MountSpace,
+}
+
+impl Visit {
+    /// Makes sure of the way back, which asks for more than the way there (`mntns_install`, fs/namespace.c). This moves
+    /// nothing.
+    fn begin() -> Result<Self> {
+        let home = MountSpace::home()?;
+        setns(&home.file, CloneFlags::CLONE_NEWNS)
+            .map_err(KernelError::from)
+            .doing(|| "making sure of the way back to the instance's mount namespace")?;
+        Ok(Self { home })
+    }
 }
 
 impl Drop for Visit {
@@ -122,11 +129,10 @@ impl Drop for Visit {
 /// # Errors
 /// The kernel does not let us.
 pub fn files(texts: &[&(&str, String)], label: Option<&str>) -> Result<Vec<OwnedFd>> {
-    let home = MountSpace::home()?;
+    let visit = Visit::begin()?;
     unshare(CloneFlags::CLONE_NEWNS)
         .map_err(KernelError::from)
         .doing(|| "making a mount namespace")?;
-    let visit = Visit { home };
     let outcome = make(texts, label);
     drop(visit);
     outcome.doing(|| "making a file system")
