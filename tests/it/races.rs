@@ -243,7 +243,7 @@ fn who_takes_a_task_down_too_late_leaves_the_next_one_alone() {
 fn an_eni_that_another_call_does_not_let_go_of_is_told_when_the_time_is_up() {
     let (instance, pause, next) = (Instance::new(), Pause::new(), Pause::new());
     let folder = tempfile::tempdir().expect("a folder");
-    let _other = Stopped::in_custody(pause.call("prestart"), &instance);
+    let other = Stopped::in_custody(pause.call("prestart"), &instance);
     let before = (instance.netns.snapshot(), next.netns().snapshot());
     let call = next.call("prestart").config(&folder, "deadline-seconds = 1\n");
     let line = call.on(&instance).badly();
@@ -251,6 +251,7 @@ fn an_eni_that_another_call_does_not_let_go_of_is_told_when_the_time_is_up() {
     assert!(line.contains(&expected), "{line}");
     instance.netns.assert_same(&before.0);
     next.netns().assert_same(&before.1);
+    other.killed();
 }
 
 /// Any program in the instance's network namespace can have the name by which calls tell each other: a container on the
