@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// for. So two ENIs that came home under each other's names, each in the hands of one call, do not wait for each other.
 pub(super) fn win(instance: &Netlink, link: &Link, name: &InterfaceName) -> Result<bool> {
     let give_up_own = || instance.set_link(link.index, &LinkChange::named(ANY_NAME));
-    let mut has_own = looks_own(&link.name);
-    if !has_own {
+    let mut keeps_its_name = looks_own(&link.name);
+    if !keeps_its_name {
         // Under a name that a task chose, it could be taken for something else.
         give_up_own()?;
     }
@@ -42,9 +42,9 @@ pub(super) fn win(instance: &Netlink, link: &Link, name: &InterfaceName) -> Resu
                 Err(error) if error.is_exists() => {}
                 outcome => return Ok(outcome.map(|()| true)?),
             },
-            Way::InHand if has_own => {
+            Way::InHand if keeps_its_name => {
                 give_up_own()?;
-                has_own = false;
+                keeps_its_name = false;
             }
             Way::InHand => {}
         }

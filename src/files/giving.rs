@@ -102,12 +102,12 @@ impl Receiver {
     /// # Errors
     /// They cannot be made, or its root filesystem cannot be reached.
     pub fn give(&self, texts: &[(&'static str, String)]) -> Result<Outcome> {
-        let wanted: Vec<_> = texts.iter().filter(|(name, _)| self.wants(name)).collect();
+        let (wanted, kept): (Vec<_>, Vec<_>) = FILES.iter().partition(|name| self.wants(name));
+        let wanted: Vec<_> = texts.iter().filter(|(name, _)| wanted.contains(name)).collect();
         let files = mounts::files(&wanted, self.bundle.mount_label.as_deref())?;
         let files = wanted.iter().map(|(name, _)| name).zip(&files);
         let mounts = Mounts::of_pid(self.pid)?;
-        let mut outcome = Outcome::default();
-        outcome.kept.extend(FILES.iter().filter(|name| !self.wants(name)));
+        let mut outcome = Outcome { kept, ..Outcome::default() };
         self.space.within(|| {
             let rootfs = Rootfs::open(&self.bundle.rootfs)?;
             for (name, mount) in files.clone() {

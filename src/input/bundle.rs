@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use serde::Deserialize;
 use std::{
     ffi::OsStr,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Read,
     os::unix::fs::OpenOptionsExt,
     path::{Component, Path, PathBuf},
@@ -176,6 +176,8 @@ pub fn read_linked_file(path: &Path) -> String {
 
 fn read(path: &Path, flags: OFlag) -> String {
     let read = || {
+        // To open a device can do something by itself.
+        fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
         let metadata = file.metadata().ok()?;
@@ -208,7 +210,7 @@ mod tests {
                 {{"destination": "/"}}]}}"#
         );
         assert!(Bundle::read(folder.path()).expect("nothing").is_none());
-        std::fs::write(folder.path().join("config.json"), config).expect("written");
+        fs::write(folder.path().join("config.json"), config).expect("written");
         let bundle = Bundle::read(folder.path()).expect("read").expect("there");
         assert_eq!(bundle.rootfs, folder.path().join("rootfs"));
         assert_eq!(bundle.hostname, None);
@@ -237,10 +239,27 @@ mod tests {
             (r#""mounts": []"#, false),
         ] {
             let config = format!(r#"{{"root": {{"path": "rootfs"}}, {members}}}"#);
-            std::fs::write(folder.path().join("config.json"), config).expect("written");
+            fs::write(folder.path().join("config.json"), config).expect("written");
             let bundle = Bundle::read(folder.path()).expect("read").expect("there");
             assert_eq!(bundle.is_nameless(), nameless, "{members}");
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_even_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        std::thread::scope(|scope| {
+            // Until somebody opens the other end.
+            let writer = scope.spawn(|| OpenOptions::new().write(true).open(&pipe).is_ok());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert_eq!([read_file(&pipe), read_linked_file(&pipe)], ["", ""]);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!writer.is_finished());
+            let _reader = fs::File::open(&pipe).expect("opened");
+            assert!(writer.join().expect("opened"));
+        });
     }
 
     #[test]
@@ -248,14 +267,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("hosts");
         assert_eq!(read_file(&path), "");
-        std::fs::write(&path, "a").expect("written");
+        fs::write(&path, "a").expect("written");
         assert_eq!(read_file(&path), "a");
-        std::fs::write(&path, "a".repeat(300 << 10)).expect("written");
+        fs::write(&path, "a".repeat(300 << 10)).expect("written");
         assert_eq!(read_file(&path), "");
         assert_eq!(read_file(folder.path()), "");
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path().join("own"), &link).expect("linked");
-        std::fs::write(folder.path().join("own"), "a").expect("written");
+        fs::write(folder.path().join("own"), "a").expect("written");
         assert_eq!([read_file(&link), read_linked_file(&link)], ["", "a"]);
     }
 }

@@ -21,7 +21,7 @@ const TRIES: usize = 20;
 /// # Errors
 /// The kernel has no nftables, or not enough of it; or whatever else it says.
 pub fn install(ruleset: &Ruleset) -> Result<()> {
-    told(ruleset, replace(ruleset.families, &ruleset.tables, |_| State::Changed)).map(|_| ())
+    explained(ruleset, replace(ruleset.families, &ruleset.tables, |_| State::Changed)).map(|_| ())
 }
 
 /// Makes sure that rules are there, and says what was there before.
@@ -29,7 +29,7 @@ pub fn install(ruleset: &Ruleset) -> Result<()> {
 /// # Errors
 /// As [`install`]'s.
 pub fn ensure(ruleset: &Ruleset) -> Result<State> {
-    told(ruleset, put(ruleset))
+    explained(ruleset, put(ruleset))
 }
 
 /// The same, where the kernel can.
@@ -42,7 +42,7 @@ pub fn ensure_if_possible(ruleset: &Ruleset) -> Result<State> {
             log::debug!("this kernel has no egress hook (Linux 5.16): {error}");
             Ok(State::Absent)
         }
-        before => told(ruleset, before),
+        before => explained(ruleset, before),
     }
 }
 
@@ -54,7 +54,7 @@ fn put(ruleset: &Ruleset) -> Answer<State> {
     replace(ruleset.families, &ruleset.tables, look)
 }
 
-fn told<T>(ruleset: &Ruleset, outcome: Answer<T>) -> Result<T> {
+fn explained<T>(ruleset: &Ruleset, outcome: Answer<T>) -> Result<T> {
     match outcome {
         Err(error) if is_unsupported(&error) => refuse(format!(
             "this kernel has no nf_tables, or lacks a part of it ({error}): load the module nf_tables, or switch \
